@@ -1,0 +1,1 @@
+"""Bytes <-> messages, sans-IO, both ends: no socket, no clock, no mode."""

@@ -1,0 +1,40 @@
+"""Hypercalls as values, and the structs they point to, per Xen version. No I/O.
+
+`values`: a call and its answer.  `numbers`: the interface's constants.  `abi`: C structs as data.  `structs`:
+the declarations.  `versions`: which Xen speaks which interface versions.  `messages`: what users see.
+`calls`: a builder and a reader for each call.  `errnos`: negative answers as exceptions.  `frames`: calls
+over a stream, to a simulated host.
+
+Source: xen/include/public/{xen,sysctl,domctl,version}.h of Xen 4.14 to 4.22.
+"""
+
+from purevirt.wire.hypercall.errnos import exception_of
+from purevirt.wire.hypercall.messages import (
+    CompileInfo,
+    CpuTopology,
+    DomainInfo,
+    NumaNode,
+    PhysInfo,
+    VcpuAffinity,
+    VcpuInfo,
+)
+from purevirt.wire.hypercall.values import Answer, Extent, Hypercall, Layout
+from purevirt.wire.hypercall.versions import RELEASES, Interface, interface_of
+
+__all__ = [
+    "RELEASES",
+    "Answer",
+    "CompileInfo",
+    "CpuTopology",
+    "DomainInfo",
+    "Extent",
+    "Hypercall",
+    "Interface",
+    "Layout",
+    "NumaNode",
+    "PhysInfo",
+    "VcpuAffinity",
+    "VcpuInfo",
+    "exception_of",
+    "interface_of",
+]

@@ -1,0 +1,165 @@
+"""Every number of the hypercall interface that purevirt uses, by its C name.
+
+Source: xen/include/public/{xen,sysctl,domctl,version,sched,features}.h; the same in Xen 4.14 to 4.22 unless
+said.
+"""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = [
+    "DOMID_FIRST_RESERVED",
+    "FEATURES",
+    "INVALID_ID",
+    "INVALID_MEM_SZ",
+    "PAGE_SIZE",
+    "SCHEDULERS",
+    "DomainFlag",
+    "Domctl",
+    "EmulationFlag",
+    "Op",
+    "PhysCap",
+    "ShutdownCode",
+    "Sysctl",
+    "VcpuAffinityFlag",
+    "Xenver",
+]
+
+PAGE_SIZE = 4096
+DOMID_FIRST_RESERVED = 0x7FF0  # domids are below it
+INVALID_ID = 0xFFFFFFFF  # XEN_INVALID_{CORE,SOCKET,NODE}_ID, _NODE_DIST, _MAX_VCPU_ID: all ~0U
+INVALID_MEM_SZ = 0xFFFFFFFF  # also ~0U, in a field of 64 bits
+
+
+class Op(enum.IntEnum):
+    """__HYPERVISOR_*: which hypercall."""
+
+    XEN_VERSION = 17
+    SYSCTL = 35
+    DOMCTL = 36
+
+
+class Xenver(enum.IntEnum):
+    """XENVER_*: sub-operations of xen_version."""
+
+    VERSION = 0
+    EXTRAVERSION = 1
+    COMPILE_INFO = 2
+    CAPABILITIES = 3
+    CHANGESET = 4
+    PLATFORM_PARAMETERS = 5
+    GET_FEATURES = 6
+    PAGESIZE = 7
+    GUEST_HANDLE = 8
+    COMMANDLINE = 9
+    BUILD_ID = 10
+
+
+class Sysctl(enum.IntEnum):
+    """XEN_SYSCTL_*."""
+
+    PHYSINFO = 3
+    SCHED_ID = 4
+    GETDOMAININFOLIST = 6
+    GETCPUINFO = 8
+    AVAILHEAP = 9
+    CPUTOPOINFO = 16
+    NUMAINFO = 17
+
+
+class Domctl(enum.IntEnum):
+    """XEN_DOMCTL_*."""
+
+    GETDOMAININFO = 5
+    GETVCPUINFO = 14
+    GETVCPUAFFINITY = 25
+
+
+class DomainFlag(enum.IntFlag):
+    """XEN_DOMINF_*; bits 16 to 23 hold the shutdown code."""
+
+    DYING = 1 << 0
+    HVM_GUEST = 1 << 1
+    SHUTDOWN = 1 << 2
+    PAUSED = 1 << 3
+    BLOCKED = 1 << 4  # every online vCPU waits for an event
+    RUNNING = 1 << 5  # at least one vCPU is on a CPU right now
+    DEBUGGED = 1 << 6
+    XS_DOMAIN = 1 << 7
+    HAP = 1 << 8
+
+
+class ShutdownCode(enum.IntEnum):
+    """SHUTDOWN_* of sched.h: why a domain stopped."""
+
+    POWEROFF = 0
+    REBOOT = 1
+    SUSPEND = 2
+    CRASH = 3
+    WATCHDOG = 4
+    SOFT_RESET = 5
+
+
+class EmulationFlag(enum.IntFlag):
+    """XEN_X86_EMU_*: which devices Xen emulates for an x86 HVM or PVH domain."""
+
+    LAPIC = 1 << 0
+    HPET = 1 << 1
+    PM = 1 << 2
+    RTC = 1 << 3
+    IOAPIC = 1 << 4
+    PIC = 1 << 5
+    VGA = 1 << 6
+    IOMMU = 1 << 7
+    PIT = 1 << 8
+    USE_PIRQ = 1 << 9
+    VPCI = 1 << 10
+
+
+class PhysCap(enum.IntFlag):
+    """XEN_SYSCTL_PHYSCAP_*: what the host can do."""
+
+    HVM = 1 << 0
+    PV = 1 << 1
+    DIRECTIO = 1 << 2
+    HAP = 1 << 3
+    SHADOW = 1 << 4
+    IOMMU_HAP_PT_SHARE = 1 << 5
+    VMTRACE = 1 << 6  # this and the next: since 4.15
+    VPMU = 1 << 7
+    GNTTAB_V1 = 1 << 8  # this and the next: since 4.17
+    GNTTAB_V2 = 1 << 9
+
+
+class VcpuAffinityFlag(enum.IntFlag):
+    """XEN_VCPUAFFINITY_*."""
+
+    HARD = 1
+    SOFT = 2
+
+
+SCHEDULERS: dict[int, str] = {5: "credit", 6: "credit2", 7: "arinc653", 8: "rtds", 9: "null"}
+"""XEN_SCHEDULER_*, with the names of `sched=` on Xen's command line."""
+
+FEATURES: tuple[str, ...] = (
+    "writable_page_tables",
+    "writable_descriptor_tables",
+    "auto_translated_physmap",
+    "supervisor_mode_kernel",
+    "pae_pgdir_above_4gb",
+    "mmu_pt_update_preserve_ad",
+    "highmem_assist",
+    "gnttab_map_avail_bits",
+    "hvm_callback_vector",
+    "hvm_safe_pvclock",
+    "hvm_pirqs",
+    "dom0",
+    "grant_map_identity",
+    "memory_op_vnode_supported",
+    "ARM_SMCCC_supported",
+    "linux_rsdp_unrestricted",
+    "not_direct_mapped",
+    "direct_mapped",
+)
+"""XENFEAT_*: the name of each bit of `features()`, from bit 0."""

@@ -1,0 +1,202 @@
+"""The structs behind the hypercalls, one declaration each for Xen 4.14 to 4.22.
+
+Read a declaration as the C struct it stands for: `u32("nr_cpus")` is `uint32_t nr_cpus;`, `since=0x15` says
+which version of the interface brought the field. Names are those of the C headers, so that they can be
+compared with what a compiler says; what users see has names of its own (`messages`).
+
+Source: xen/include/public/{sysctl,domctl,version}.h of Xen.
+
+## The two wrappers
+
+Every sysctl passes one address in its first argument, that of
+
+    struct xen_sysctl { uint32_t cmd; uint32_t interface_version; union { …; uint8_t pad[128]; } u; }
+
+and every domctl that of
+
+    struct xen_domctl { uint32_t cmd; uint32_t interface_version; domid_t domain; uint16_t pad[3];
+                        union { …; uint8_t pad[128]; } u; }
+
+Xen reads the wrapper, and writes back what the operation changed. Results longer than the union go to a
+second buffer that a handle in the union names.
+"""
+
+from __future__ import annotations
+
+from purevirt.wire.hypercall.abi import CStruct, handle, i32, text, u8, u16, u32, u64
+
+__all__ = [
+    "AVAILHEAP",
+    "BUILD_ID",
+    "COMPILE_INFO",
+    "CPUINFO",
+    "CPUTOPO",
+    "CPUTOPOINFO",
+    "DOMCTL",
+    "DOMCTL_U",
+    "FEATURE_INFO",
+    "GETCPUINFO",
+    "GETDOMAININFO",
+    "GETDOMAININFOLIST",
+    "GETVCPUINFO",
+    "MEMINFO",
+    "NUMAINFO",
+    "PHYSINFO",
+    "PLATFORM_PARAMETERS",
+    "SCHED_ID",
+    "STRUCTS",
+    "SYSCTL",
+    "SYSCTL_U",
+    "VCPUAFFINITY",
+]
+
+SYSCTL = CStruct("xen_sysctl", u32("cmd"), u32("interface_version"), least=136)
+SYSCTL_U = 8  # where the union begins
+
+DOMCTL = CStruct("xen_domctl", u32("cmd"), u32("interface_version"), u16("domain"), u16("", 3), least=144)
+DOMCTL_U = 16
+
+# --- sysctl
+
+# Before 0x15 `capabilities` was followed by total_pages at once, and the struct had 104 bytes instead of 112.
+PHYSINFO = CStruct(
+    "xen_sysctl_physinfo",
+    u32("threads_per_core"),
+    u32("cores_per_socket"),
+    u32("nr_cpus"),
+    u32("max_cpu_id"),
+    u32("nr_nodes"),
+    u32("max_node_id"),
+    u32("cpu_khz"),
+    u32("capabilities"),
+    u32("arch_capabilities", since=0x15),
+    u32("", since=0x15),
+    u64("total_pages"),
+    u64("free_pages"),
+    u64("scrub_pages"),
+    u64("outstanding_pages"),
+    u64("max_mfn"),
+    u32("hw_cap", 8),
+    interface="sysctl",
+)
+
+SCHED_ID = CStruct("xen_sysctl_sched_id", u32("sched_id"))
+
+# `buffer` is an array of GETDOMAININFO, `max_domains` long.
+GETDOMAININFOLIST = CStruct(
+    "xen_sysctl_getdomaininfolist",
+    u16("first_domain"),
+    u32("max_domains"),
+    handle("buffer"),
+    u32("num_domains"),
+)
+
+# `info` is an array of CPUINFO, `max_cpus` long.
+GETCPUINFO = CStruct("xen_sysctl_getcpuinfo", u32("max_cpus"), handle("info"), u32("nr_cpus"))
+CPUINFO = CStruct("xen_sysctl_cpuinfo", u64("idletime"))
+
+AVAILHEAP = CStruct(
+    "xen_sysctl_availheap", u32("min_bitwidth"), u32("max_bitwidth"), i32("node"), u64("avail_bytes")
+)
+
+# `cputopo` is an array of CPUTOPO, `num_cpus` long; a null handle asks how many there are.
+CPUTOPOINFO = CStruct("xen_sysctl_cputopoinfo", u32("num_cpus"), handle("cputopo"))
+CPUTOPO = CStruct("xen_sysctl_cputopo", u32("core"), u32("socket"), u32("node"))
+
+# `meminfo` is an array of MEMINFO, `num_nodes` long; `distance` one of u32, num_nodes squared. Null handles
+# ask how many nodes there are.
+NUMAINFO = CStruct("xen_sysctl_numainfo", u32("num_nodes"), handle("meminfo"), handle("distance"))
+MEMINFO = CStruct("xen_sysctl_meminfo", u64("memsize"), u64("memfree"))
+
+# --- domctl
+
+# The first 96 bytes have been the same since Xen 4.4; what follows decides the stride of an array of them:
+#   4.14, 4.15   arch_config at 96: 104 bytes on x86_64, 112 on arm64
+#   since 4.16   gpaddr_bits at 96, arch_config at 104: 112 and 120 bytes
+GETDOMAININFO = CStruct(
+    "xen_domctl_getdomaininfo",
+    u16("domain"),
+    u16(""),
+    u32("flags"),
+    u64("tot_pages"),
+    u64("max_pages"),
+    u64("outstanding_pages"),
+    u64("shr_pages"),
+    u64("paged_pages"),
+    u64("shared_info_frame"),
+    u64("cpu_time"),
+    u32("nr_online_vcpus"),
+    u32("max_vcpu_id"),
+    u32("ssidref"),
+    text("handle", 16),
+    u32("cpupool"),
+    u8("gpaddr_bits", since=0x14),
+    u8("", 7, since=0x14),
+    u32("arch_config.emulation_flags", arch="x86_64"),
+    u32("arch_config.misc_flags", since=0x13, arch="x86_64"),
+    u8("arch_config.gic_version", arch="arm64"),
+    u8("arch_config.sve_vl", since=0x16, arch="arm64"),
+    u16("arch_config.tee_type", arch="arm64"),
+    u32("arch_config.nr_spis", arch="arm64"),
+    u32("arch_config.clock_frequency", arch="arm64"),
+    interface="domctl",
+)
+
+GETVCPUINFO = CStruct(
+    "xen_domctl_getvcpuinfo",
+    u32("vcpu"),
+    u8("online"),
+    u8("blocked"),
+    u8("running"),
+    u64("cpu_time"),
+    u32("cpu"),
+)
+
+# Two xenctl_bitmap { XEN_GUEST_HANDLE_64(uint8) bitmap; uint32_t nr_bits; }, 16 bytes each.
+VCPUAFFINITY = CStruct(
+    "xen_domctl_vcpuaffinity",
+    u32("vcpu"),
+    u32("flags"),
+    handle("cpumap_hard.bitmap"),
+    u32("cpumap_hard.nr_bits"),
+    handle("cpumap_soft.bitmap"),
+    u32("cpumap_soft.nr_bits"),
+)
+
+# --- xen_version (no interface version: these never change)
+
+COMPILE_INFO = CStruct(
+    "xen_compile_info",
+    text("compiler", 64),
+    text("compile_by", 16),
+    text("compile_domain", 32),
+    text("compile_date", 32),
+)
+PLATFORM_PARAMETERS = CStruct("xen_platform_parameters", u64("virt_start"))
+FEATURE_INFO = CStruct("xen_feature_info", u32("submap_idx"), u32("submap"))
+BUILD_ID = CStruct("xen_build_id", u32("len"))  # `len` bytes follow
+
+STRUCTS: dict[str, CStruct] = {
+    struct.name: struct
+    for struct in (
+        SYSCTL,
+        DOMCTL,
+        PHYSINFO,
+        SCHED_ID,
+        GETDOMAININFOLIST,
+        GETCPUINFO,
+        CPUINFO,
+        AVAILHEAP,
+        CPUTOPOINFO,
+        CPUTOPO,
+        NUMAINFO,
+        MEMINFO,
+        GETDOMAININFO,
+        GETVCPUINFO,
+        VCPUAFFINITY,
+        COMPILE_INFO,
+        PLATFORM_PARAMETERS,
+        FEATURE_INFO,
+        BUILD_ID,
+    )
+}
