@@ -1,0 +1,1 @@
+"""The only library code that touches the operating system."""

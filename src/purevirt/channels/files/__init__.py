@@ -1,0 +1,15 @@
+"""What Domain 0's kernel shows as files: no hypercalls, no root.
+
+`hostfiles`: the one class that others use.  `sysfs`, `procfs`: where everything is and how it reads.
+`reading`: files as text and numbers.
+
+A file that is not there is None: the feature is missing, or its device has just vanished. A file that is
+there and does not hold what it should raises RemoteProtocolError with its path; nothing is ever made up,
+least of all a zero that looks measured.
+"""
+
+from purevirt.channels.files.hostfiles import HostFiles
+from purevirt.channels.files.procfs import CpuModel
+from purevirt.channels.files.sysfs import BlockCounters, InterfaceCounters, XenVersion
+
+__all__ = ["BlockCounters", "CpuModel", "HostFiles", "InterfaceCounters", "XenVersion"]

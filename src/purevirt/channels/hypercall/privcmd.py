@@ -1,0 +1,126 @@
+"""Hypercalls through the kernel: an ioctl on /dev/xen/privcmd.
+
+    struct privcmd_hypercall { __u64 op; __u64 arg[5]; };
+    #define IOCTL_PRIVCMD_HYPERCALL  _IOC(_IOC_NONE, 'P', 0, sizeof(struct privcmd_hypercall))
+
+The kernel passes the six words on as they are, so addresses in them, and in the structs they point to, must
+be of memory that Xen can reach: the `arena`. A hypercall does not wait for anything but the hypervisor
+itself, so this one transport serves blocking callers and event loops alike, and ignores timeouts.
+
+Source: Linux, include/uapi/xen/privcmd.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import threading
+
+from purevirt.channels.hypercall.arena import Arena
+from purevirt.channels.hypercall.transport import CHANNEL, WHAT
+from purevirt.channels.unix import explain, fork_generation
+from purevirt.errors import Closed, ConnectError, LocalProtocolError
+from purevirt.wire.hypercall.values import Answer, Hypercall
+
+__all__ = ["PrivcmdTransport"]
+
+IOCTL_PRIVCMD_HYPERCALL = 0x305000
+
+_ARCHES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+_WORDS = struct.Struct("=6Q")
+_ABSENT = (errno.ENOENT, errno.ENXIO, errno.ENODEV)
+
+
+class PrivcmdTransport:
+    """The hypervisor that this kernel runs on. Threads may share it; a fork's child may not use it."""
+
+    __slots__ = ("_arena", "_fd", "_generation", "_lock", "arch", "base", "capacity")
+
+    def __init__(self, fd: int, arena: Arena, arch: str) -> None:
+        self._fd = fd
+        self._arena = arena
+        self._lock = threading.Lock()
+        self._generation = fork_generation()
+        self.arch = arch
+        self.base = arena.base
+        self.capacity = arena.capacity
+
+    @classmethod
+    def open(cls, root: str = "") -> PrivcmdTransport:
+        """Open the device below `root`. ConnectError keeps errno and path."""
+        machine = os.uname().machine
+        arch = _ARCHES.get(machine)
+        if arch is None:
+            raise ConnectError(
+                f"no hypercalls from {machine}: their structs are known for x86_64 and arm64",
+                operation="open",
+                channel=CHANNEL,
+            )
+        fd = _open(root)
+        try:
+            arena = Arena(f"{root}/dev/xen/hypercall")
+        except OSError as error:
+            os.close(fd)
+            raise ConnectError(
+                f"no memory for hypercalls: {error.strerror}",
+                operation="open",
+                channel=CHANNEL,
+                errno=error.errno,
+            ) from error
+        return cls(fd, arena, arch)
+
+    async def call(self, hypercall: Hypercall, timeout: float | None) -> Answer:
+        op, args, extents = hypercall
+        if len(args) > 5:
+            raise LocalProtocolError("a hypercall has at most 5 arguments", channel=CHANNEL)
+        words = bytearray(_WORDS.pack(op, *args, *(0,) * (5 - len(args))))
+        # Looked at before the lock: a lock that another thread of the parent held stays locked in the child.
+        self._check()
+        arena = self._arena
+        with self._lock:
+            self._check()
+            for address, data in extents:
+                arena.put(address, data)
+            try:
+                value = fcntl.ioctl(self._fd, IOCTL_PRIVCMD_HYPERCALL, words, True)
+            except OSError as error:
+                value = -(error.errno or errno.EIO)
+            return Answer(value, tuple([arena.get(address, len(data)) for address, data in extents]))
+
+    def close(self) -> None:
+        if self._generation != fork_generation():
+            fd, self._fd = self._fd, -1  # the parent goes on with its own
+            if fd >= 0:
+                os.close(fd)
+            return
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+                self._arena.close()
+
+    def _check(self) -> None:
+        if self._generation != fork_generation():
+            raise Closed(
+                f"this connection to {WHAT} was made before a fork: open another one in the child",
+                channel=CHANNEL,
+            )
+        if self._fd < 0:
+            raise Closed(f"the connection to {WHAT} is closed", channel=CHANNEL)
+
+
+def _open(root: str) -> int:
+    path = f"{root}/dev/xen/privcmd"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        first = error
+    if first.errno in _ABSENT:
+        try:
+            return os.open(f"{root}/proc/xen/privcmd", os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                path, first = f"{root}/proc/xen/privcmd", error
+    raise explain(first, path, what=WHAT, channel=CHANNEL, hint="hypercalls need root") from first
