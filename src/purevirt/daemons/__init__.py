@@ -1,0 +1,1 @@
+"""The daemons purevirt brings: xenstored for simulated hosts."""
