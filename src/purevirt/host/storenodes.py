@@ -1,0 +1,159 @@
+"""The Xen Store nodes of a domain, as `xl` leaves them: the form in which a simulated domain appears. Pure.
+
+Source: `xenstore-ls -fp` beside `xl create` on Xen 4.17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import UUID
+
+__all__ = ["Disk", "Interface", "Node", "disk_number", "domain_0_nodes", "domain_nodes"]
+
+CONNECTED = "4"  # XenbusStateConnected
+
+
+class Disk(NamedTuple):
+    """A disk to give a simulated domain: what the guest calls it, and the file or device behind it."""
+
+    target: str
+    source: str
+    read_only: bool = False
+
+
+class Interface(NamedTuple):
+    """A network interface to give a simulated domain."""
+
+    mac: str
+    bridge: str = "xenbr0"
+
+
+class Node(NamedTuple):
+    """One node to write, with its permissions in the form of `xenstore-chmod`; none: inherited."""
+
+    path: str
+    value: str
+    permissions: tuple[str, ...] = ()
+
+
+def disk_number(target: str) -> int:
+    """The vbd number of a target: xvda is 202 << 8, xvdb 202 << 8 | 16 (Xen's docs/misc/vbd-interface).
+
+    ValueError for a name that is none of xvda … xvdp, with an optional partition up to 15.
+    """
+    name, digits = target[:4], target[4:]
+    index = ord(name[3]) - ord("a") if len(name) == 4 and name.startswith("xvd") else -1
+    partition = int(digits) if digits.isascii() and digits.isdigit() else 0
+    if not 0 <= index < 16 or (digits and not 1 <= partition <= 15):
+        raise ValueError(f"{target!r} is no disk name: xvda to xvdp, with a partition up to 15")
+    return 202 << 8 | index << 4 | partition
+
+
+def domain_0_nodes() -> Iterator[Node]:
+    """What `xen-init-dom0` writes."""
+    yield Node("/local/domain/0", "", ("r0",))
+    yield Node("/local/domain/0/name", "Domain-0")
+    yield Node("/local/domain/0/domid", "0")
+    yield Node("/libxl/0/type", "pv")
+    yield Node("/tool/xenstored", "")
+
+
+def domain_nodes(
+    domid: int,
+    uuid: UUID,
+    name: str,
+    kind: str,
+    *,
+    memory_kib: int,
+    max_memory_kib: int,
+    vcpus: int,
+    disks: tuple[Disk, ...] = (),
+    interfaces: tuple[Interface, ...] = (),
+) -> Iterator[Node]:
+    """Everything of one domain; parents first."""
+    home = f"/local/domain/{domid}"
+    readable = ("n0", f"r{domid}")
+    own = (f"n{domid}",)
+    yield Node(home, "", readable)
+    yield Node(f"{home}/vm", f"/vm/{uuid}")
+    yield Node(f"{home}/name", name)
+    yield Node(f"{home}/domid", str(domid))
+    for number in range(vcpus):
+        yield Node(f"{home}/cpu/{number}/availability", "online")
+    yield Node(f"{home}/memory/static-max", str(max_memory_kib))
+    yield Node(f"{home}/memory/target", str(memory_kib))
+    yield Node(f"{home}/memory/videoram", "0")
+    yield Node(f"{home}/device", "")
+    yield Node(f"{home}/control/shutdown", "", own)
+    for feature in ("poweroff", "reboot", "suspend"):
+        yield Node(f"{home}/control/feature-{feature}", "1", own)
+    yield Node(f"{home}/control/sysrq", "", own)
+    yield Node(f"{home}/data", "", own)
+    yield Node(f"{home}/console/type", "xenconsoled")
+    yield Node(f"{home}/console/output", "pty")
+    yield Node(f"{home}/console/limit", "1048576")
+    yield Node(f"{home}/console/backend-id", "0")
+    yield Node(f"{home}/store/port", "1")
+    yield Node(f"/vm/{uuid}", "", readable)
+    yield Node(f"/vm/{uuid}/uuid", str(uuid))
+    yield Node(f"/vm/{uuid}/name", name)
+    yield Node(f"/libxl/{domid}", "", ("n0",))
+    yield Node(f"/libxl/{domid}/type", kind)
+    for disk in disks:
+        number = disk_number(disk.target)
+        yield from _device(
+            domid,
+            "vbd",
+            number,
+            {"virtual-device": str(number), "device-type": "disk"},
+            {
+                "params": disk.source,
+                "removable": "0",
+                "bootable": "1",
+                "dev": disk.target,
+                "type": "phy",
+                "mode": "r" if disk.read_only else "w",
+                "device-type": "disk",
+                "discard-enable": "1",
+                "hotplug-status": "connected",
+            },
+        )
+    for number, nic in enumerate(interfaces):
+        yield from _device(
+            domid,
+            "vif",
+            number,
+            {"handle": str(number), "mac": nic.mac},
+            {
+                "script": "/etc/xen/scripts/vif-bridge",
+                "mac": nic.mac,
+                "bridge": nic.bridge,
+                "handle": str(number),
+                "type": "vif",
+                "hotplug-status": "connected",
+            },
+        )
+
+
+def _device(
+    domid: int, kind: str, number: int, front: dict[str, str], back: dict[str, str]
+) -> Iterator[Node]:
+    frontend = f"/local/domain/{domid}/device/{kind}/{number}"
+    backend = f"/local/domain/0/backend/{kind}/{domid}/{number}"
+    record = f"/libxl/{domid}/device/{kind}/{number}"
+    yield Node(frontend, "", (f"n{domid}", "r0"))
+    for key, value in {"backend": backend, "backend-id": "0", "state": CONNECTED, **front}.items():
+        yield Node(f"{frontend}/{key}", value)
+    yield Node(backend, "", ("n0", f"r{domid}"))
+    for key, value in {
+        "frontend": frontend,
+        "frontend-id": str(domid),
+        "online": "1",
+        "state": CONNECTED,
+        **back,
+    }.items():
+        yield Node(f"{backend}/{key}", value)
+    yield Node(record, "", ("n0",))
+    yield Node(f"{record}/frontend", frontend)
+    yield Node(f"{record}/backend", backend)

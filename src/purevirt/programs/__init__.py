@@ -1,0 +1,1 @@
+"""The composition root: what wires rooms together into running things."""

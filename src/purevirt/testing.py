@@ -1,0 +1,186 @@
+"""Simulated Xen hosts for tests: private, scriptable, deterministic where the clock is held.
+
+    from purevirt import testing
+    import purevirt
+
+    with testing.Host(held=True) as host:                  # its clock moves only by host.advance()
+        domain = host.create_domain("web", memory_kib=262144, vcpus=2)
+        with purevirt.open(host.uri) as connection:
+            host.advance(10)
+            print(connection.lookup_by_name("web").info().cpu_time_ns)
+            host.crash("web")
+            print(connection.lookup_by_name("web").state())
+
+It is reached through the very wire formats of a real host, by both halves of the API and by other processes
+(`host.uri`). `empty=True` leaves out the domain `test` that `test:///default` has as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+from purevirt.host.clock import HeldClock, RealClock
+from purevirt.host.storenodes import Disk, Interface, disk_number
+from purevirt.wire.hypercall.numbers import ShutdownCode
+
+if TYPE_CHECKING:
+    from purevirt.programs.toolstack import Resident, Toolstack
+
+__all__ = ["Disk", "Host", "Interface", "parse_release"]
+
+
+def parse_release(text: str) -> tuple[int, int]:
+    """ "4.17" as (4, 17). ValueError for what is no release that can be simulated."""
+    major, dot, minor = text.partition(".")
+    if dot and major == "4" and minor.isascii() and minor.isdigit() and 14 <= int(minor) <= 22:
+        return 4, int(minor)
+    raise ValueError(f"{text!r} is no Xen that can be simulated: 4.14 to 4.22")
+
+
+class Host:
+    """A simulated host of one's own. Use it as a context manager, or `start()` and `stop()` it.
+
+    `directory`: where its sockets and files are (None: a private one, removed at the end); `xen`: which release it
+    plays; `held`: simulated time moves only by `advance()`.
+    """
+
+    def __init__(
+        self,
+        directory: str | None = None,
+        *,
+        empty: bool = False,
+        xen: str = "4.17",
+        held: bool = False,
+        cpus: int = 4,
+        memory_kib: int = 16 << 20,
+    ) -> None:
+        from purevirt.programs.machine import Machine  # asyncio comes with it: only where a host is made
+
+        self._clock = HeldClock() if held else RealClock()
+        self._machine = Machine(
+            directory, xen=parse_release(xen), cpus=cpus, memory_kib=memory_kib, clock=self._clock
+        )
+        self._empty = empty
+
+    def __repr__(self) -> str:
+        return f"<testing.Host {self._machine.uri}>"
+
+    def start(self) -> None:
+        """Bring it up."""
+        self._machine.start()
+        if not self._empty:
+            self._machine.run(lambda toolstack: toolstack.create_test())
+
+    def stop(self) -> None:
+        """Take it down; stopping twice is no error."""
+        self._machine.stop()
+
+    def __enter__(self) -> Host:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def uri(self) -> str:
+        """What opens it, in this process and in others."""
+        return self._machine.uri
+
+    @property
+    def root(self) -> str:
+        """The directory it lives in."""
+        return self._machine.root
+
+    # --- its domains: each is named by its name or its id
+
+    def create_domain(
+        self,
+        name: str,
+        *,
+        uuid: UUID | str | None = None,
+        type: Literal["pv", "pvh", "hvm"] = "pv",  # noqa: A002 - the field's word, as in xl.cfg
+        memory_kib: int = 131072,
+        max_memory_kib: int | None = None,
+        vcpus: int = 1,
+        disks: Sequence[Disk] = (),
+        interfaces: Sequence[Interface] = (),
+        load: float = 0.1,
+        paused: bool = False,
+    ) -> Resident:
+        """Build a domain as `xl create` would, and let it run unless `paused`. Its id is in the result.
+
+        `load` is how busy each of its vCPUs is: 0 (idle, blocked) to 1.
+        """
+        return self._machine.run(
+            lambda toolstack: toolstack.create(
+                name,
+                uuid=uuid,
+                kind=type,
+                memory_kib=memory_kib,
+                max_memory_kib=max_memory_kib,
+                vcpus=vcpus,
+                disks=disks,
+                interfaces=interfaces,
+                load=load,
+                paused=paused,
+            )
+        )
+
+    def destroy(self, domain: str | int) -> None:
+        """End a domain at once: it and its nodes are gone."""
+        self._machine.run(lambda toolstack: toolstack.destroy(domain))
+
+    def rename(self, domain: str | int, name: str) -> None:
+        """Give a domain another name."""
+        self._machine.run(lambda toolstack: toolstack.rename(domain, name))
+
+    def pause(self, domain: str | int) -> None:
+        """Take a domain off the CPUs."""
+        self._hypervise(domain, self._machine.hypervisor.pause)
+
+    def unpause(self, domain: str | int) -> None:
+        """Let a paused domain run."""
+        self._hypervise(domain, self._machine.hypervisor.unpause)
+
+    def shutdown(self, domain: str | int, reason: str = "poweroff") -> None:
+        """Let its kernel stop: "poweroff", "reboot", "suspend", "crash", "watchdog" or "soft_reset"."""
+        code = ShutdownCode[reason.upper()]
+        self._hypervise(domain, lambda domid: self._machine.hypervisor.shutdown(domid, code))
+
+    def crash(self, domain: str | int) -> None:
+        """Let its kernel crash: the domain stays, as with `on_crash = "preserve"`."""
+        self.shutdown(domain, "crash")
+
+    def set_load(self, domain: str | int, load: float, vcpu: int | None = None) -> None:
+        """How busy its vCPUs are, 0 (idle: blocked) to 1; of one vCPU or of all."""
+        self._hypervise(domain, lambda domid: self._machine.hypervisor.set_load(domid, load, vcpu))
+
+    def count_block(self, domain: str | int, target: str, **counters: int) -> None:
+        """Set counters of a disk: rd_req, wr_req, rd_sect, wr_sect (sectors of 512 bytes), f_req, ds_req, oo_req."""
+        number = disk_number(target)
+        self._hypervise(domain, lambda domid: self._machine.files.set_vbd(domid, number, **counters))
+
+    def count_interface(self, domain: str | int, number: int = 0, **counters: int) -> None:
+        """Set counters of an interface's backend (rx_bytes, tx_packets …): its rx is what the guest sent."""
+        self._hypervise(domain, lambda domid: self._machine.files.set_vif(domid, number, None, **counters))
+
+    def _hypervise(self, domain: str | int, change: Callable[[int], object]) -> None:
+        async def work(toolstack: Toolstack) -> None:
+            change(toolstack.find(domain).domid)
+
+        self._machine.run(work)
+
+    # --- time
+
+    def advance(self, seconds: float) -> None:
+        """Let simulated time pass; only of a host made with `held=True`."""
+        if not isinstance(self._clock, HeldClock):
+            raise RuntimeError("this host's time is real: make it with held=True to move it")
+        clock = self._clock
+        self._machine.call(lambda: clock.advance(seconds))
