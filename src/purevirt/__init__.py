@@ -1,0 +1,119 @@
+"""Manage Xen hosts from Python.
+
+    import purevirt
+
+    with purevirt.open() as host:                       # root in Domain 0; or purevirt.open("test:///default")
+        for info in host.domain_infos():
+            print(info.domid, info.name, info.state.name)
+
+`open` and `open_read_only` are the blocking API, `open_async` and `open_async_read_only` the same for asyncio.
+`purevirt.store` is the Xen Store, `purevirt.testing` makes simulated hosts, `purevirt.errors` is all that is raised.
+
+Names are loaded when first used, so that `import purevirt` stays light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from purevirt._version import __version__
+
+if TYPE_CHECKING:
+    import purevirt.errors as errors
+    import purevirt.store as store
+    import purevirt.testing as testing
+    from purevirt.api._async.connection import AsyncConnection, open_async, open_async_read_only
+    from purevirt.api._async.domain import AsyncDomain
+    from purevirt.api._async.store import AsyncStore
+    from purevirt.api._sync.connection import Connection, open, open_read_only  # noqa: A004
+    from purevirt.api._sync.domain import Domain
+    from purevirt.api._sync.store import Store
+    from purevirt.errors import XenError
+    from purevirt.model import (
+        Access,
+        BlockDevice,
+        BlockStats,
+        Channel,
+        DomainInfo,
+        DomainState,
+        DomainStats,
+        DomainType,
+        HypervisorVersion,
+        Interface,
+        InterfaceStats,
+        NodeInfo,
+        NumaCell,
+        Route,
+        Scheduler,
+        StateReason,
+        Vcpu,
+        VcpuState,
+    )
+
+__all__ = [
+    "Access",
+    "AsyncConnection",
+    "AsyncDomain",
+    "AsyncStore",
+    "BlockDevice",
+    "BlockStats",
+    "Channel",
+    "Connection",
+    "Domain",
+    "DomainInfo",
+    "DomainState",
+    "DomainStats",
+    "DomainType",
+    "HypervisorVersion",
+    "Interface",
+    "InterfaceStats",
+    "NodeInfo",
+    "NumaCell",
+    "Route",
+    "Scheduler",
+    "StateReason",
+    "Store",
+    "Vcpu",
+    "VcpuState",
+    "XenError",
+    "__version__",
+    "errors",
+    "open",
+    "open_async",
+    "open_async_read_only",
+    "open_read_only",
+    "store",
+    "testing",
+]
+
+_HOMES = {
+    "AsyncConnection": "api._async.connection",
+    "AsyncDomain": "api._async.domain",
+    "AsyncStore": "api._async.store",
+    "Connection": "api._sync.connection",
+    "Domain": "api._sync.domain",
+    "Store": "api._sync.store",
+    "XenError": "errors",
+    "open": "api._sync.connection",
+    "open_async": "api._async.connection",
+    "open_async_read_only": "api._async.connection",
+    "open_read_only": "api._sync.connection",
+}
+_MODULES = ("errors", "store", "testing")
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name in _MODULES:
+        return importlib.import_module(f"purevirt.{name}")
+    if name not in __all__:
+        raise AttributeError(f"module 'purevirt' has no attribute {name!r}")
+    module = importlib.import_module(f"purevirt.{_HOMES.get(name, 'model')}")
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

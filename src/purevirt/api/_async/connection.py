@@ -1,0 +1,239 @@
+"""A connection to a Xen host: the host itself, and the way to its domains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from purevirt import _version
+from purevirt.api import _hosts
+from purevirt.api import uri as uris
+from purevirt.api._async.domain import AsyncDomain
+from purevirt.api._async.store import AsyncStore
+from purevirt.drivers.base import STATS_GROUPS
+from purevirt.drivers.xen.open import is_dom0, open_driver
+from purevirt.errors import Closed, NoSuchDomain
+from purevirt.model import (
+    Access,
+    DomainInfo,
+    DomainStats,
+    HypervisorVersion,
+    NodeInfo,
+    NumaCell,
+    Route,
+    Scheduler,
+)
+
+if TYPE_CHECKING:
+    from purevirt.drivers.xen.driver import XenDriver
+
+__all__ = ["AsyncConnection", "open_async", "open_async_read_only"]
+
+
+class AsyncConnection:
+    """An open host. Made by `purevirt.open_async()`; closed by `close()` or at the end of `async with`.
+
+    Every method raises `Closed` after that, and only classes of `purevirt.errors` at any time.
+    """
+
+    def __init__(self, location: uris.Location, driver: XenDriver, lease: _hosts.Lease | None) -> None:
+        self._location = location
+        self._driver_or_none: XenDriver | None = driver
+        self._lease = lease
+        self._access = driver.access
+        self._store = AsyncStore(driver.store)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._driver_or_none is None else self._access.value
+        return f"<{type(self).__name__} {self._location.uri} {state}>"
+
+    async def __aenter__(self) -> AsyncConnection:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every channel; closing twice is no error."""
+        driver, self._driver_or_none = self._driver_or_none, None
+        lease, self._lease = self._lease, None
+        try:
+            if driver is not None:
+                await driver.close()
+        finally:
+            if lease is not None:
+                await lease.release("aio")
+
+    @property
+    def _driver(self) -> XenDriver:
+        if self._driver_or_none is None:
+            raise Closed(f"the connection to {self._location.uri} is closed")
+        return self._driver_or_none
+
+    # --- the connection
+
+    @property
+    def uri(self) -> str:
+        """The URI it was opened with (`virConnectGetURI`)."""
+        return self._location.uri
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened by `open_read_only()`."""
+        return self._access is Access.RO
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close()` has not been called yet."""
+        return self._driver_or_none is not None
+
+    @property
+    def store(self) -> AsyncStore:
+        """This host's Xen Store, over the connection's own channel: read-only if the connection is."""
+        self._driver  # noqa: B018 - raises Closed
+        return self._store
+
+    def explain(self) -> tuple[Route, ...]:
+        """Which channel serves which operation on this connection."""
+        return self._driver.explain()
+
+    # --- the host
+
+    def type(self) -> str:
+        """Always "Xen" (`virConnectGetType`)."""
+        return "Xen"
+
+    def library_version(self) -> str:
+        """purevirt's own version (`virGetVersion`)."""
+        return _version.__version__
+
+    async def version(self) -> HypervisorVersion:
+        """Which Xen runs (`virConnectGetVersion`). Hypervisor; read-only: /sys/hypervisor."""
+        return await self._driver.version()
+
+    async def hostname(self) -> str:
+        """The host's name (`virConnectGetHostname`)."""
+        return await self._driver.hostname()
+
+    async def node_info(self) -> NodeInfo:
+        """CPUs and memory of the machine (`virNodeGetInfo`). Read-only: only what Domain 0's kernel sees."""
+        return await self._driver.node_info()
+
+    async def free_memory(self) -> int:
+        """KiB that no domain holds (`virNodeGetFreeMemory`). Hypervisor: physinfo's free_pages."""
+        return await self._driver.free_memory()
+
+    async def numa_cells(self) -> tuple[NumaCell, ...]:
+        """The NUMA nodes with their free memory (`virNodeGetCellsFreeMemory`). Hypervisor."""
+        return await self._driver.numa_cells()
+
+    async def scheduler(self) -> Scheduler:
+        """The hypervisor's default scheduler (`virDomainGetSchedulerType`). Hypervisor."""
+        return await self._driver.scheduler()
+
+    # --- its domains
+
+    async def domain_infos(self) -> list[DomainInfo]:
+        """Id, name, UUID, type, state, memory, vCPUs and CPU time of all active domains, by id.
+
+        One hypercall, plus one pipelined write for names that are not known yet. A name may lag a rename by the
+        time a store event takes. Read-only: from the store, without state and CPU time.
+        """
+        return await self._driver.list_domains()
+
+    async def domains(self) -> list[AsyncDomain]:
+        """All active domains, by id (`virConnectListAllDomains`)."""
+        driver = self._driver
+        return [AsyncDomain(self, info.ref) for info in await driver.list_domains()]
+
+    async def count_domains(self) -> int:
+        """How many domains are active, Domain 0 included (`virConnectNumOfDomains`)."""
+        return await self._driver.count_domains()
+
+    async def domain_stats(self, groups: Iterable[str] = STATS_GROUPS) -> list[DomainStats]:
+        """Counters of all active domains in one call (`virConnectGetAllDomainStats`).
+
+        `groups` are any of "vcpu", "block" and "interface"; each domain's info always comes. ValueError for
+        another word. A device whose backend keeps no counters here has None.
+        """
+        wanted = frozenset(groups)
+        if not wanted <= STATS_GROUPS:
+            unknown = ", ".join(sorted(wanted - STATS_GROUPS))
+            raise ValueError(f"unknown group {unknown}: known are {', '.join(sorted(STATS_GROUPS))}")
+        return await self._driver.domain_stats(wanted)
+
+    async def lookup_by_id(self, domid: int) -> AsyncDomain:
+        """The active domain with this id (`virDomainLookupByID`). NoSuchDomain if there is none."""
+        return AsyncDomain(self, await self._driver.lookup_id(domid))
+
+    async def lookup_by_name(self, name: str) -> AsyncDomain:
+        """The active domain with this name (`virDomainLookupByName`). NoSuchDomain, DomainAmbiguous."""
+        return AsyncDomain(self, await self._driver.lookup_name(name))
+
+    async def lookup_by_uuid(self, uuid: UUID | str) -> AsyncDomain:
+        """The active domain with this UUID (`virDomainLookupByUUID`). NoSuchDomain, DomainAmbiguous."""
+        if not isinstance(uuid, UUID):
+            try:
+                uuid = UUID(uuid)
+            except ValueError:
+                raise NoSuchDomain(
+                    f"{uuid!r} is no UUID", operation="lookup_uuid", domain=str(uuid)
+                ) from None
+        return AsyncDomain(self, await self._driver.lookup_uuid(uuid))
+
+    async def lookup(self, domain: str | int | UUID) -> AsyncDomain:
+        """By id, UUID or name, as the command line takes it: digits are an id first, then perhaps a name."""
+        if isinstance(domain, UUID):
+            return await self.lookup_by_uuid(domain)
+        text = str(domain)
+        if text.isascii() and text.isdigit() and len(text) <= 5:
+            try:
+                return await self.lookup_by_id(int(text))
+            except NoSuchDomain:
+                if isinstance(domain, int):
+                    raise
+        elif len(text) == 36 and text.count("-") == 4:
+            try:
+                return await self.lookup_by_uuid(text)
+            except NoSuchDomain:
+                pass
+        try:
+            return await self.lookup_by_name(text)
+        except NoSuchDomain:
+            raise NoSuchDomain(
+                f"no active domain has the id, name or UUID {text!r}", operation="lookup", domain=text
+            ) from None
+
+
+async def _open(uri: str | None, access: Access, timeout: float) -> AsyncConnection:
+    location = uris.choose(uri, os.environ, on_dom0=uri is None and is_dom0(""))
+    lease = await _hosts.acquire("aio") if location.simulated else None
+    try:
+        root = location.root if lease is None else lease.root
+        driver = await open_driver(root, access, "aio", timeout)
+    except BaseException:
+        if lease is not None:
+            await lease.release("aio")
+        raise
+    return AsyncConnection(location, driver, lease)
+
+
+async def open_async(uri: str | None = None, *, timeout: float = 5.0) -> AsyncConnection:
+    """Open a host with every right (`virConnectOpen`): needs root in Domain 0, or a simulated host.
+
+    `timeout`, in seconds, bounds the opening. ConnectError says which channel is missing, and what would help.
+    """
+    return await _open(uri, Access.RW, timeout)
+
+
+async def open_async_read_only(uri: str | None = None, *, timeout: float = 5.0) -> AsyncConnection:
+    """Open a host to look at (`virConnectOpenReadOnly`): no hypercalls, not even as root, and no writes.
+
+    What cannot be known that way is None, or NOSTATE. Every changing call raises ReadOnly before a byte is sent.
+    """
+    return await _open(uri, Access.RO, timeout)

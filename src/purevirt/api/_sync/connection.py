@@ -1,0 +1,234 @@
+# Generated from _async/connection.py by tools/generate_sync.py: never edit this file, run `make generate`.
+"""A connection to a Xen host: the host itself, and the way to its domains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from purevirt import _version
+from purevirt._run import run_blocking
+from purevirt.api import _hosts
+from purevirt.api import uri as uris
+from purevirt.api._sync.domain import Domain
+from purevirt.api._sync.store import Store
+from purevirt.drivers.base import STATS_GROUPS
+from purevirt.drivers.xen.open import is_dom0, open_driver
+from purevirt.errors import Closed, NoSuchDomain
+from purevirt.model import (
+    Access,
+    DomainInfo,
+    DomainStats,
+    HypervisorVersion,
+    NodeInfo,
+    NumaCell,
+    Route,
+    Scheduler,
+)
+
+if TYPE_CHECKING:
+    from purevirt.drivers.xen.driver import XenDriver
+__all__ = ["Connection", "open", "open_read_only"]
+
+
+class Connection:
+    """An open host. Made by `purevirt.open()`; closed by `close()` or at the end of `with`.
+
+    Every method raises `Closed` after that, and only classes of `purevirt.errors` at any time.
+    """
+
+    def __init__(self, location: uris.Location, driver: XenDriver, lease: _hosts.Lease | None) -> None:
+        self._location = location
+        self._driver_or_none: XenDriver | None = driver
+        self._lease = lease
+        self._access = driver.access
+        self._store = Store(driver.store)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._driver_or_none is None else self._access.value
+        return f"<{type(self).__name__} {self._location.uri} {state}>"
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every channel; closing twice is no error."""
+        driver, self._driver_or_none = (self._driver_or_none, None)
+        lease, self._lease = (self._lease, None)
+        try:
+            if driver is not None:
+                run_blocking(driver.close())
+        finally:
+            if lease is not None:
+                run_blocking(lease.release("blocking"))
+
+    @property
+    def _driver(self) -> XenDriver:
+        if self._driver_or_none is None:
+            raise Closed(f"the connection to {self._location.uri} is closed")
+        return self._driver_or_none
+
+    @property
+    def uri(self) -> str:
+        """The URI it was opened with (`virConnectGetURI`)."""
+        return self._location.uri
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened by `open_read_only()`."""
+        return self._access is Access.RO
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close()` has not been called yet."""
+        return self._driver_or_none is not None
+
+    @property
+    def store(self) -> Store:
+        """This host's Xen Store, over the connection's own channel: read-only if the connection is."""
+        self._driver
+        return self._store
+
+    def explain(self) -> tuple[Route, ...]:
+        """Which channel serves which operation on this connection."""
+        return self._driver.explain()
+
+    def type(self) -> str:
+        """Always "Xen" (`virConnectGetType`)."""
+        return "Xen"
+
+    def library_version(self) -> str:
+        """purevirt's own version (`virGetVersion`)."""
+        return _version.__version__
+
+    def version(self) -> HypervisorVersion:
+        """Which Xen runs (`virConnectGetVersion`). Hypervisor; read-only: /sys/hypervisor."""
+        return run_blocking(self._driver.version())
+
+    def hostname(self) -> str:
+        """The host's name (`virConnectGetHostname`)."""
+        return run_blocking(self._driver.hostname())
+
+    def node_info(self) -> NodeInfo:
+        """CPUs and memory of the machine (`virNodeGetInfo`). Read-only: only what Domain 0's kernel sees."""
+        return run_blocking(self._driver.node_info())
+
+    def free_memory(self) -> int:
+        """KiB that no domain holds (`virNodeGetFreeMemory`). Hypervisor: physinfo's free_pages."""
+        return run_blocking(self._driver.free_memory())
+
+    def numa_cells(self) -> tuple[NumaCell, ...]:
+        """The NUMA nodes with their free memory (`virNodeGetCellsFreeMemory`). Hypervisor."""
+        return run_blocking(self._driver.numa_cells())
+
+    def scheduler(self) -> Scheduler:
+        """The hypervisor's default scheduler (`virDomainGetSchedulerType`). Hypervisor."""
+        return run_blocking(self._driver.scheduler())
+
+    def domain_infos(self) -> list[DomainInfo]:
+        """Id, name, UUID, type, state, memory, vCPUs and CPU time of all active domains, by id.
+
+        One hypercall, plus one pipelined write for names that are not known yet. A name may lag a rename by the
+        time a store event takes. Read-only: from the store, without state and CPU time.
+        """
+        return run_blocking(self._driver.list_domains())
+
+    def domains(self) -> list[Domain]:
+        """All active domains, by id (`virConnectListAllDomains`)."""
+        driver = self._driver
+        return [Domain(self, info.ref) for info in run_blocking(driver.list_domains())]
+
+    def count_domains(self) -> int:
+        """How many domains are active, Domain 0 included (`virConnectNumOfDomains`)."""
+        return run_blocking(self._driver.count_domains())
+
+    def domain_stats(self, groups: Iterable[str] = STATS_GROUPS) -> list[DomainStats]:
+        """Counters of all active domains in one call (`virConnectGetAllDomainStats`).
+
+        `groups` are any of "vcpu", "block" and "interface"; each domain's info always comes. ValueError for
+        another word. A device whose backend keeps no counters here has None.
+        """
+        wanted = frozenset(groups)
+        if not wanted <= STATS_GROUPS:
+            unknown = ", ".join(sorted(wanted - STATS_GROUPS))
+            raise ValueError(f"unknown group {unknown}: known are {', '.join(sorted(STATS_GROUPS))}")
+        return run_blocking(self._driver.domain_stats(wanted))
+
+    def lookup_by_id(self, domid: int) -> Domain:
+        """The active domain with this id (`virDomainLookupByID`). NoSuchDomain if there is none."""
+        return Domain(self, run_blocking(self._driver.lookup_id(domid)))
+
+    def lookup_by_name(self, name: str) -> Domain:
+        """The active domain with this name (`virDomainLookupByName`). NoSuchDomain, DomainAmbiguous."""
+        return Domain(self, run_blocking(self._driver.lookup_name(name)))
+
+    def lookup_by_uuid(self, uuid: UUID | str) -> Domain:
+        """The active domain with this UUID (`virDomainLookupByUUID`). NoSuchDomain, DomainAmbiguous."""
+        if not isinstance(uuid, UUID):
+            try:
+                uuid = UUID(uuid)
+            except ValueError:
+                raise NoSuchDomain(
+                    f"{uuid!r} is no UUID", operation="lookup_uuid", domain=str(uuid)
+                ) from None
+        return Domain(self, run_blocking(self._driver.lookup_uuid(uuid)))
+
+    def lookup(self, domain: str | int | UUID) -> Domain:
+        """By id, UUID or name, as the command line takes it: digits are an id first, then perhaps a name."""
+        if isinstance(domain, UUID):
+            return self.lookup_by_uuid(domain)
+        text = str(domain)
+        if text.isascii() and text.isdigit() and (len(text) <= 5):
+            try:
+                return self.lookup_by_id(int(text))
+            except NoSuchDomain:
+                if isinstance(domain, int):
+                    raise
+        elif len(text) == 36 and text.count("-") == 4:
+            try:
+                return self.lookup_by_uuid(text)
+            except NoSuchDomain:
+                pass
+        try:
+            return self.lookup_by_name(text)
+        except NoSuchDomain:
+            raise NoSuchDomain(
+                f"no active domain has the id, name or UUID {text!r}", operation="lookup", domain=text
+            ) from None
+
+
+def _open(uri: str | None, access: Access, timeout: float) -> Connection:
+    location = uris.choose(uri, os.environ, on_dom0=uri is None and is_dom0(""))
+    lease = run_blocking(_hosts.acquire("blocking")) if location.simulated else None
+    try:
+        root = location.root if lease is None else lease.root
+        driver = run_blocking(open_driver(root, access, "blocking", timeout))
+    except BaseException:
+        if lease is not None:
+            run_blocking(lease.release("blocking"))
+        raise
+    return Connection(location, driver, lease)
+
+
+def open(uri: str | None = None, *, timeout: float = 5.0) -> Connection:
+    """Open a host with every right (`virConnectOpen`): needs root in Domain 0, or a simulated host.
+
+    `timeout`, in seconds, bounds the opening. ConnectError says which channel is missing, and what would help.
+    """
+    return _open(uri, Access.RW, timeout)
+
+
+def open_read_only(uri: str | None = None, *, timeout: float = 5.0) -> Connection:
+    """Open a host to look at (`virConnectOpenReadOnly`): no hypercalls, not even as root, and no writes.
+
+    What cannot be known that way is None, or NOSTATE. Every changing call raises ReadOnly before a byte is sent.
+    """
+    return _open(uri, Access.RO, timeout)

@@ -1,0 +1,136 @@
+"""Disks and interfaces: which there are, from the store; what they have counted, from the backends' files.
+
+Three pipelined exchanges find the devices of any number of domains: the numbers, the backends' paths, the
+backends' keys. The toolstack's record below /libxl, which no guest can write, says which devices exist. A domain
+that libxl did not make has none; then its frontends do, and the path of the backend is derived, not believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from purevirt.channels.xenstore.client import StoreClient
+from purevirt.drivers.xen import storepaths as paths
+from purevirt.drivers.xen.storeview import decode_text, parse_int
+from purevirt.model import BlockDevice, Interface
+
+__all__ = ["block_devices", "find_block", "find_interface", "interfaces"]
+
+_BACKEND = re.compile(rb"/local/domain/(\d{1,5})/backend/(\w+)/(\d{1,5})/(\d{1,10})")
+_CONNECTED = b"4"  # XenbusStateConnected
+
+
+class _Place(NamedTuple):
+    """One device: whose, which number, and where its backend keeps its keys."""
+
+    domid: int
+    number: int
+    backend_domid: int
+    backend: str
+
+
+async def _places(store: StoreClient, domids: Sequence[int], kind: str) -> list[_Place]:
+    listings = await store.directory_many(
+        [paths.devices(domid, kind) for domid in domids]
+        + [paths.guest_devices(domid, kind) for domid in domids]
+    )
+    found: list[tuple[int, int, str]] = []
+    for index, domid in enumerate(domids):
+        recorded, seen = listings[index], listings[len(domids) + index]
+        entries, where = (recorded, paths.devices) if recorded else (seen or [], paths.guest_devices)
+        for entry in entries:
+            if entry.isdigit() and len(entry) <= 10:
+                found.append((domid, int(entry), f"{where(domid, kind)}/{entry}/backend"))
+    found.sort()
+    places: list[_Place] = []
+    for (domid, number, _), value in zip(
+        found, await store.read_many([path for _, _, path in found]), strict=True
+    ):
+        match = _BACKEND.fullmatch(value or b"")
+        if match is None or (int(match[3]), int(match[4])) != (domid, number):
+            continue  # vanished meanwhile, or a guest's invention
+        places.append(_Place(domid, number, int(match[1]), match[0].decode("ascii")))
+    return places
+
+
+async def _keys(
+    store: StoreClient, places: Sequence[_Place], keys: Sequence[str]
+) -> list[dict[str, bytes | None]]:
+    values = await store.read_many([f"{place.backend}/{key}" for place in places for key in keys])
+    step = len(keys)
+    return [
+        dict(zip(keys, values[index * step : index * step + step], strict=True))
+        for index in range(len(places))
+    ]
+
+
+async def block_devices(store: StoreClient, domids: Sequence[int]) -> dict[int, tuple[BlockDevice, ...]]:
+    """The disks of each domain, by number. A backend that has vanished is left out."""
+    places = await _places(store, domids, "vbd")
+    table = await _keys(store, places, ("dev", "params", "type", "device-type", "mode", "state"))
+    result: dict[int, list[BlockDevice]] = {domid: [] for domid in domids}
+    for place, keys in zip(places, table, strict=True):
+        if keys["state"] is None and keys["dev"] is None:
+            continue
+        backend = decode_text(keys["type"])
+        source = decode_text(keys["params"]) or None
+        form: str | None = "raw" if backend == "phy" else None
+        if backend in ("qdisk", "tap") and source is not None and ":" in source:
+            form, source = source.split(":", 1)
+            form = "raw" if form == "aio" else form
+        result[place.domid].append(
+            BlockDevice(
+                target=decode_text(keys["dev"]) or str(place.number),
+                number=place.number,
+                source=source,
+                device=decode_text(keys["device-type"]) or "disk",
+                format=form,
+                backend=backend,
+                read_only=keys["mode"] == b"r",
+                backend_domid=place.backend_domid,
+                connected=keys["state"] == _CONNECTED,
+            )
+        )
+    return {domid: tuple(disks) for domid, disks in result.items()}
+
+
+async def interfaces(store: StoreClient, domids: Sequence[int]) -> dict[int, tuple[Interface, ...]]:
+    """The interfaces of each domain, by number."""
+    places = await _places(store, domids, "vif")
+    table = await _keys(store, places, ("mac", "bridge", "script", "vifname", "model", "handle", "state"))
+    result: dict[int, list[Interface]] = {domid: [] for domid in domids}
+    for place, keys in zip(places, table, strict=True):
+        if keys["state"] is None and keys["handle"] is None:
+            continue
+        number = parse_int(keys["handle"])
+        bridge = decode_text(keys["bridge"]) or None
+        result[place.domid].append(
+            Interface(
+                device=decode_text(keys["vifname"]) or f"vif{place.domid}.{place.number}",
+                number=place.number if number is None else number,
+                mac=decode_text(keys["mac"]),
+                type="bridge" if bridge else "ethernet",
+                source=bridge,
+                model=decode_text(keys["model"]),
+                script=decode_text(keys["script"]),
+                backend_domid=place.backend_domid,
+                connected=keys["state"] == _CONNECTED,
+            )
+        )
+    return {domid: tuple(nics) for domid, nics in result.items()}
+
+
+def find_block(disks: Sequence[BlockDevice], wanted: str) -> BlockDevice | None:
+    """By target, number or source, as `virsh domblkstat` accepts them."""
+    return next((disk for disk in disks if wanted in (disk.target, str(disk.number), disk.source)), None)
+
+
+def find_interface(nics: Sequence[Interface], wanted: str) -> Interface | None:
+    """By the backend's name, the MAC address or the number, as `virsh domifstat` accepts them."""
+    mac = wanted.lower()
+    return next(
+        (nic for nic in nics if wanted in (nic.device, str(nic.number)) or (nic.mac or "").lower() == mac),
+        None,
+    )

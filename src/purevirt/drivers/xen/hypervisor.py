@@ -1,0 +1,166 @@
+"""A domain, and the node, as the hypervisor tells it: wire structs in, model out. Pure.
+
+How Xen's flags become libvirt's states: dying before shut down before paused before blocked; a domain with none of
+them is runnable and merely waits for a CPU, so it is running, as `xl` users know from "------". A guest that shut
+down with code "suspend" has stopped itself in order to be saved or migrated: it is paused, with that reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from purevirt.model import (
+    DomainInfo,
+    DomainState,
+    DomainType,
+    NodeInfo,
+    NumaCell,
+    StateReason,
+    Vcpu,
+    VcpuState,
+)
+from purevirt.wire.hypercall import messages as wire
+from purevirt.wire.hypercall.numbers import PAGE_SIZE, DomainFlag
+
+__all__ = ["domain_info", "domain_state", "domain_type", "node_info", "numa_cells", "vcpu"]
+
+KIB_PER_PAGE = PAGE_SIZE // 1024
+
+_DYING = int(DomainFlag.DYING)
+_SHUTDOWN = int(DomainFlag.SHUTDOWN)
+_PAUSED = int(DomainFlag.PAUSED)
+_BLOCKED = int(DomainFlag.BLOCKED)
+_RUNNING = int(DomainFlag.RUNNING)
+
+_REASONS = {
+    0: StateReason.POWEROFF,
+    1: StateReason.REBOOT,
+    2: StateReason.SUSPEND,
+    3: StateReason.CRASH,
+    4: StateReason.WATCHDOG,
+    5: StateReason.SOFT_RESET,
+}
+
+_TYPES = {kind.value: kind for kind in DomainType}
+
+# Made once for each combination of flags that is ever seen, since a listing asks for every domain again.
+_states: dict[int, tuple[DomainState, StateReason, str]] = {}
+
+
+def _decode_flags(flags: int) -> tuple[DomainState, StateReason, str]:
+    code = _REASONS.get(flags >> 16 & 0xFF, StateReason.UNKNOWN)
+    crashed = bool(flags & _SHUTDOWN) and code in (StateReason.CRASH, StateReason.WATCHDOG)
+    letters = "".join(
+        letter if on else "-"
+        for letter, on in (
+            ("r", flags & _RUNNING),
+            ("b", flags & _BLOCKED),
+            ("p", flags & _PAUSED),
+            ("s", flags & _SHUTDOWN),
+            ("c", flags & _SHUTDOWN and code is StateReason.CRASH),
+            ("d", flags & _DYING),
+        )
+    )
+    if flags & _DYING:
+        return DomainState.SHUTDOWN, StateReason.DYING, letters
+    if crashed:
+        return DomainState.CRASHED, code, letters
+    if flags & _SHUTDOWN:
+        state = DomainState.PAUSED if code is StateReason.SUSPEND else DomainState.SHUTDOWN
+        return state, code, letters
+    if flags & _PAUSED:
+        return DomainState.PAUSED, StateReason.UNKNOWN, letters
+    if flags & _BLOCKED:
+        return DomainState.BLOCKED, StateReason.UNKNOWN, letters
+    return DomainState.RUNNING, StateReason.UNKNOWN, letters
+
+
+def _state(flags: int) -> tuple[DomainState, StateReason, str]:
+    flags &= 0xFF003F
+    known = _states.get(flags)
+    if known is None:
+        known = _states[flags] = _decode_flags(flags)
+    return known
+
+
+def domain_state(info: wire.DomainInfo) -> tuple[DomainState, StateReason]:
+    """State and reason of getdomaininfo's flags."""
+    return _state(info.flags)[:2]
+
+
+def domain_type(info: wire.DomainInfo) -> DomainType:
+    """PV, or which kind of hardware-assisted domain. On ARM every guest is what x86 calls PVH."""
+    return _TYPES[info.kind]
+
+
+def domain_info(info: wire.DomainInfo, name: str | None) -> DomainInfo:
+    """One domain of a listing."""
+    state, reason, letters = _state(info.flags)
+    max_vcpu_id = info.max_vcpu_id
+    # A domain without a limit, as Domain 0 may be, has a max_pages near 2^32 or 2^64: no maximum is known.
+    max_pages = info.max_pages
+    return DomainInfo(
+        info.domid,
+        UUID(bytes=info.handle),
+        name,
+        domain_type(info),
+        state,
+        reason,
+        info.tot_pages * KIB_PER_PAGE,
+        None if max_pages >= 0xFFFFFFFF else max_pages * KIB_PER_PAGE,
+        info.nr_online_vcpus,
+        None if max_vcpu_id is None else max_vcpu_id + 1,
+        info.cpu_time,
+        info.cpupool,
+        letters,
+        None,
+        info.outstanding_pages * KIB_PER_PAGE,
+    )
+
+
+def vcpu(number: int, info: wire.VcpuInfo, affinity: wire.VcpuAffinity) -> Vcpu:
+    """One vCPU."""
+    if not info.online:
+        state = VcpuState.OFFLINE
+    elif info.blocked:
+        state = VcpuState.BLOCKED
+    else:
+        state = VcpuState.RUNNING
+    return Vcpu(
+        number,
+        state,
+        info.cpu_time,
+        info.cpu if info.online else None,
+        affinity.hard,
+        affinity.soft,
+    )
+
+
+def node_info(info: wire.PhysInfo, machine: str | None, model: str | None) -> NodeInfo:
+    """libvirt's nine figures, from physinfo; the CPU's names come from files."""
+    nodes = max(info.nr_nodes, 1)
+    per_socket = max(info.cores_per_socket * info.threads_per_core, 1)
+    return NodeInfo(
+        machine=machine,
+        model=model,
+        memory_kib=info.total_pages * KIB_PER_PAGE,
+        cpus=info.nr_cpus,
+        mhz=info.cpu_khz // 1000,
+        nodes=nodes,
+        sockets=max(info.nr_cpus // (nodes * per_socket), 1),
+        cores=info.cores_per_socket,
+        threads=info.threads_per_core,
+    )
+
+
+def numa_cells(nodes: Sequence[wire.NumaNode], topology: Sequence[wire.CpuTopology]) -> tuple[NumaCell, ...]:
+    """The NUMA nodes that have memory, with their CPUs."""
+    cells = []
+    for node in nodes:
+        if node.memsize is None:
+            continue
+        cpus = tuple(place.cpu for place in topology if place.node == node.node)
+        free = None if node.memfree is None else node.memfree // 1024
+        cells.append(NumaCell(node.node, node.memsize // 1024, free, cpus, node.distances))
+    return tuple(cells)

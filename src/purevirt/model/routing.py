@@ -1,0 +1,37 @@
+"""Which channel serves what: the words of the routing table that `purevirt explain` prints."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+__all__ = ["Access", "Channel", "Route"]
+
+
+class Access(enum.Enum):
+    """What answered when the connection was opened: the key of the routing table."""
+
+    RW = "rw"
+    RO = "ro"
+
+
+class Channel(enum.Enum):
+    """A way from the library to the host."""
+
+    HYPERVISOR = "hypervisor"
+    STORE = "store"
+    DAEMON = "daemon"
+    FILES = "files"
+    LIBRARY = "library"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the table: `channels` serve `operation`, the first decides; none: not on this connection."""
+
+    operation: str
+    channels: tuple[Channel, ...]
+    libvirt: str | None
+    """libvirt's name for the same call."""
+    note: str
+    """What each channel contributes, or why there is none."""

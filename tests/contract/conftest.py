@@ -1,0 +1,137 @@
+"""The host under contract: a simulated one, or the one that the environment names."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+import purevirt
+
+Kind = Literal["pv", "pvh", "hvm"]
+
+DISK = {"target": "xvda", "source": "/var/lib/xen/images/contract-pv.img"}
+VIF = {"mac": "00:16:3e:5e:6c:01", "bridge": "xenbr0"}
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What is known of a domain because the suite, or the lab, created it."""
+
+    name: str
+    type: str
+    memory_kib: int
+    vcpus: int
+    domid: int
+    uuid: str
+    disks: list[dict[str, Any]] = field(default_factory=list)
+    vifs: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The host under contract."""
+
+    uri: str
+    guests: list[Guest]
+
+    @property
+    def pv(self) -> Guest:
+        return next(guest for guest in self.guests if guest.type == "pv")
+
+
+@pytest.fixture(scope="session")
+def facts() -> Iterator[Facts]:
+    uri = os.environ.get("PUREVIRT_CONTRACT_URI")
+    if uri is not None:
+        known = json.loads(Path(os.environ["PUREVIRT_CONTRACT_FACTS"]).read_text())
+        yield Facts(uri, [Guest(**guest) for guest in known["guests"]])
+        return
+    from purevirt import testing
+
+    with testing.Host(empty=True) as host:
+        guests = []
+        kinds: list[tuple[Kind, list[dict[str, str]], list[dict[str, str]]]]
+        kinds = [("pv", [DISK], [VIF]), ("pvh", [], []), ("hvm", [], [])]
+        for kind, disks, vifs in kinds:
+            created = host.create_domain(
+                f"contract-{kind}",
+                type=kind,
+                memory_kib=131072,
+                vcpus=2 if kind == "pv" else 1,
+                disks=[testing.Disk(disk["target"], disk["source"]) for disk in disks],
+                interfaces=[testing.Interface(vif["mac"], vif["bridge"]) for vif in vifs],
+            )
+            guests.append(
+                Guest(
+                    created.name,
+                    kind,
+                    131072,
+                    2 if kind == "pv" else 1,
+                    created.domid,
+                    str(created.uuid),
+                    disks,
+                    vifs,
+                )
+            )
+        yield Facts(host.uri, guests)
+
+
+class Caller:
+    """Runs a call of either half of the API: `do(connection.version)`, `do(domain.block_stats, "xvda")`."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.loop = asyncio.new_event_loop() if mode == "aio" else None
+
+    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if self.loop is not None and inspect.isawaitable(result):
+            return self.loop.run_until_complete(result)
+        assert not inspect.isawaitable(result)
+        return result
+
+    def open(self, uri: str, access: str) -> Any:
+        names = {
+            ("blocking", "rw"): "open",
+            ("blocking", "ro"): "open_read_only",
+            ("aio", "rw"): "open_async",
+            ("aio", "ro"): "open_async_read_only",
+        }
+        return self(getattr(purevirt, names[self.mode, access]), uri)
+
+
+@pytest.fixture(params=["blocking", "aio"])
+def do(request: pytest.FixtureRequest) -> Iterator[Caller]:
+    caller = Caller(request.param)
+    yield caller
+    if caller.loop is not None:
+        caller.loop.close()
+
+
+@pytest.fixture
+def rw(do: Caller, facts: Facts) -> Iterator[Any]:
+    connection = do.open(facts.uri, "rw")
+    yield connection
+    do(connection.close)
+
+
+@pytest.fixture
+def ro(do: Caller, facts: Facts) -> Iterator[Any]:
+    connection = do.open(facts.uri, "ro")
+    yield connection
+    do(connection.close)
+
+
+@pytest.fixture(params=["rw", "ro"])
+def either(request: pytest.FixtureRequest, do: Caller, facts: Facts) -> Iterator[Any]:
+    connection = do.open(facts.uri, request.param)
+    yield connection
+    do(connection.close)
