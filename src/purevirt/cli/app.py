@@ -1,0 +1,170 @@
+"""Which commands there are, and how one runs: parse, call, turn an exception into one line and an exit status.
+
+A command's module is imported when the command is called, not before; the table below holds the one-line helps, so
+that `purevirt --help` imports none of them (a house test compares them with the commands' own).
+
+Exit statuses: 0 done, 1 the operation failed, 2 usage, 3 not found, 4 denied or read-only, 5 no host or channel,
+6 unsupported, 7 timed out, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from purevirt import errors
+from purevirt._version import __version__
+from purevirt.cli.context import Session
+
+__all__ = ["COMMANDS", "cli", "run"]
+
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Domains": {
+        "list": ("domains", "List the domains."),
+        "dominfo": ("domains", "Show what a domain is and what it uses."),
+        "domstate": ("domains", "Show a domain's state."),
+        "domid": ("domains", "Show a domain's id."),
+        "domname": ("domains", "Show a domain's name."),
+        "domuuid": ("domains", "Show a domain's UUID."),
+        "domstats": ("stats", "Show the counters of all domains, or of some, in one pass over the host."),
+        "vcpuinfo": (
+            "vcpus",
+            "Show a domain's virtual CPUs: what they do, where they run, where they may run.",
+        ),
+        "vcpucount": ("vcpus", "Show how many virtual CPUs a domain has."),
+        "domblklist": ("devices", "List a domain's disks."),
+        "domblkstat": ("devices", "Show the counters of a disk, or of all disks."),
+        "domiflist": ("devices", "List a domain's network interfaces."),
+        "domifstat": (
+            "devices",
+            "Show the counters of a network interface, or of all, as the guest sees them.",
+        ),
+    },
+    "Host": {
+        "nodeinfo": ("node", "Show the host's CPUs and memory: the machine's, not Domain 0's."),
+        "freecell": ("node", "Show the host's free memory, in all, of one NUMA CELL, or of each."),
+        "hostname": ("node", "Show the host's name."),
+        "uri": ("node", "Show the URI of the connection."),
+        "version": ("node", "Show the versions of library and hypervisor."),
+        "explain": ("explain", "Show which channel serves which operation on this connection."),
+    },
+    "Xen Store": {
+        "store": ("store", "Read, write and watch the Xen Store."),
+    },
+    "Tools": {
+        "host": ("host", "Serve a simulated Xen host in a directory."),
+        "completion": ("completion", "Print the completion script of a shell."),
+    },
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, and listed by section."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for section in COMMANDS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for section in COMMANDS.values():
+            if cmd_name in section:
+                module = importlib.import_module(f"purevirt.cli.commands.{section[cmd_name][0]}")
+                command = getattr(module, cmd_name + ("_" if cmd_name == "list" else ""))
+                assert isinstance(command, click.Command)
+                return command
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else " See 'purevirt --help'."
+            ctx.fail(f"There is no command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(len(name) for name in self.list_commands(ctx))
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), help_) for name, (_, help_) in section.items()])
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "-c", "--connect", "uri", metavar="URI", help="The host: xen:///, xen:///?root=DIR, test:///default."
+)
+@click.option("-r", "--readonly", is_flag=True, help="No hypercalls and no writes; needs no root.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.001),
+    default=5.0,
+    metavar="SECONDS",
+    help="For opening. Default: 5.",
+)
+@click.version_option(__version__, prog_name="purevirt")
+@click.pass_context
+def cli(ctx: click.Context, uri: str | None, readonly: bool, timeout: float) -> None:
+    """Manage Xen hosts.
+
+    Without -c, the host is $PUREVIRT_URI, then $LIBVIRT_DEFAULT_URI, then this machine if it is a Xen host.
+    "purevirt -c test:///default list" tries it on a simulated host.
+    """
+    session = ctx.ensure_object(Session)
+    session.uri, session.read_only, session.timeout = uri, readonly, timeout
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit status."""
+    session = Session()
+    try:
+        status = cli.main(list(arguments), prog_name="purevirt", standalone_mode=False, obj=session)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except errors.XenError as error:
+        _report(error, session.json)
+        return error.exit_status
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        name = context.command_path if context is not None else "purevirt"
+        message = error.format_message()
+        if session.json:
+            print(json.dumps({"error": _usage(message)}), file=sys.stderr)
+        else:
+            print(f"purevirt: {message}" + _see(name, message), file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`| head`): not our error. Keep the interpreter from flushing into the void.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        session.close()
+
+
+def _see(name: str, message: str) -> str:
+    return "" if "--help" in message or "Did you mean" in message else f" See '{name} --help'."
+
+
+def _usage(message: str) -> dict[str, object]:
+    empty = dict.fromkeys(("operation", "domain", "channel", "detail"))
+    return {"kind": "UsageError", "message": message, **empty}
+
+
+def _report(error: errors.XenError, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"error": error.as_dict()}), file=sys.stderr)
+    else:
+        print("purevirt: " + " ".join(str(error).split("\n")), file=sys.stderr)

@@ -1,0 +1,144 @@
+"""list, dominfo, domstate, domid, domname, domuuid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from purevirt.cli import output
+from purevirt.cli.context import Session, domain_argument, json_option, pass_session
+
+if TYPE_CHECKING:
+    import purevirt
+
+
+def state_word(info: purevirt.DomainInfo) -> str:
+    """A state as virsh writes it; "no state" where it cannot be known."""
+    words = {"NOSTATE": "no state", "BLOCKED": "idle", "SHUTDOWN": "in shutdown", "SHUTOFF": "shut off"}
+    return words.get(info.state.name, info.state.name.lower())
+
+
+@click.command("list")
+@click.option("--all", "everything", is_flag=True, help="Inactive domains as well, where they are known.")
+@click.option("--inactive", is_flag=True, help="Inactive domains only.")
+@click.option("--name", "only", flag_value="name", help="Only the names, one a line.")
+@click.option("--uuid", "only", flag_value="uuid", help="Only the UUIDs, one a line.")
+@click.option("--id", "only", flag_value="id", help="Only the ids, one a line.")
+@json_option
+@pass_session
+def list_(session: Session, everything: bool, inactive: bool, only: str | None) -> None:
+    """List the domains.
+
+    State, memory, vCPUs and CPU time are the hypervisor's; with -r they are unknown ("-").
+    """
+    infos = [] if inactive else session.connection.domain_infos()
+    if inactive:
+        session.connection.count_domains()  # the host must be there, to say anything of it
+    if everything or inactive:
+        click.echo(
+            "purevirt: inactive domains are not known: no Xen daemon keeps definitions on this host", err=True
+        )
+    if session.json:
+        output.print_json(infos)
+    elif only is not None:
+        for info in infos:
+            value = {"name": info.name, "uuid": info.uuid, "id": info.domid}[only]
+            click.echo(output.text(value))
+    else:
+        output.table(
+            ("Id", "Name", "State", "Type", "Memory", "vCPUs", "CPU time"),
+            [
+                (
+                    info.domid,
+                    info.name,
+                    state_word(info),
+                    None if info.type is None else info.type.name,
+                    output.kib(info.memory_kib),
+                    info.vcpus,
+                    output.seconds(info.cpu_time_ns),
+                )
+                for info in infos
+            ],
+            right=("Memory", "vCPUs", "CPU time"),
+        )
+
+
+@click.command()
+@domain_argument
+@json_option
+@pass_session
+def dominfo(session: Session, domain: str) -> None:
+    """Show what a domain is and what it uses.
+
+    DOMAIN is an id, a name or a UUID.
+    """
+    info = session.connection.lookup(domain).info()
+    if session.json:
+        output.print_json(info)
+        return
+    pairs: list[tuple[str, object]] = [
+        ("Id", info.domid),
+        ("Name", info.name),
+        ("UUID", info.uuid),
+        ("Type", None if info.type is None else info.type.name),
+        ("State", state_word(info)),
+        ("Reason", info.reason),
+        ("CPU(s)", info.vcpus),
+        ("Max CPU(s)", info.max_vcpus),
+        ("CPU time", output.seconds(info.cpu_time_ns)),
+        ("Max memory", output.kib(info.max_memory_kib)),
+        ("Used memory", output.kib(info.memory_kib)),
+    ]
+    if info.memory_target_kib is not None:
+        pairs.append(("Memory target", output.kib(info.memory_target_kib)))
+    pairs.append(("CPU pool", info.cpupool))
+    output.block(pairs)
+
+
+@click.command()
+@click.option("--reason", is_flag=True, help="Also why, as far as the hypervisor tells.")
+@domain_argument
+@json_option
+@pass_session
+def domstate(session: Session, domain: str, reason: bool) -> None:
+    """Show a domain's state."""
+    info = session.connection.lookup(domain).info()
+    if session.json:
+        output.print_json({"state": info.state, "reason": info.reason, "flags": info.flags})
+    else:
+        click.echo(state_word(info) + (f" ({info.reason.value})" if reason else ""))
+
+
+@click.command()
+@domain_argument
+@json_option
+@pass_session
+def domid(session: Session, domain: str) -> None:
+    """Show a domain's id."""
+    _print_one(session, "domid", session.connection.lookup(domain).id())
+
+
+@click.command()
+@domain_argument
+@json_option
+@pass_session
+def domname(session: Session, domain: str) -> None:
+    """Show a domain's name."""
+    _print_one(session, "name", session.connection.lookup(domain).name())
+
+
+@click.command()
+@domain_argument
+@json_option
+@pass_session
+def domuuid(session: Session, domain: str) -> None:
+    """Show a domain's UUID."""
+    _print_one(session, "uuid", session.connection.lookup(domain).uuid)
+
+
+def _print_one(session: Session, key: str, value: object) -> None:
+    if session.json:
+        output.print_json({key: value})
+    else:
+        click.echo(output.text(value))

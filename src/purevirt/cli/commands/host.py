@@ -1,0 +1,54 @@
+"""host: a simulated Xen host, served in a directory until it is stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+
+import click
+
+from purevirt.cli.context import Session, json_option, pass_session
+
+
+@click.command()
+@click.option(
+    "--dir", "directory", required=True, type=click.Path(file_okay=False), help="Where its sockets are."
+)
+@click.option("--xen", "release", default="4.17", metavar="VERSION", help="Which Xen it plays: 4.14 to 4.22.")
+@click.option("--domains", default=1, type=click.IntRange(0, 2000), help="How many domains it starts with.")
+@click.option("--cpus", default=4, type=click.IntRange(1, 256), help="Physical CPUs.")
+@click.option(
+    "--memory", "memory_mib", default=16384, type=click.IntRange(64), metavar="MIB", help="Physical memory."
+)
+@json_option
+@pass_session
+def host(session: Session, directory: str, release: str, domains: int, cpus: int, memory_mib: int) -> None:
+    """Serve a simulated Xen host in a directory.
+
+    Prints the URI that reaches it, then serves until it gets SIGINT or SIGTERM.
+    """
+    from purevirt import testing
+
+    try:
+        testing.parse_release(release)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--xen") from None
+    stops = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # for the host's thread as well: sigwait takes them
+    memory_kib = memory_mib * 1024
+    with testing.Host(directory, empty=domains != 1, xen=release, cpus=cpus, memory_kib=memory_kib) as served:
+        for number in range(1, domains + 1 if domains > 1 else 0):
+            served.create_domain(
+                f"test{number}",
+                memory_kib=min(262144, memory_kib // (2 * domains)),
+                disks=[testing.Disk("xvda", f"/var/lib/xen/images/test{number}.img")],
+                interfaces=[testing.Interface(f"00:16:3e:7e:{number >> 8:02x}:{number & 255:02x}")],
+            )
+        if session.json:
+            click.echo(json.dumps({"uri": served.uri, "domains": domains, "xen": release}))
+        else:
+            click.echo(served.uri)
+            click.echo(f"purevirt: serving Xen {release} with {domains} domains; Ctrl-C stops it", err=True)
+        sys.stdout.flush()
+        signal.sigwait(stops)

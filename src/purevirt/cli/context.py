@@ -1,0 +1,89 @@
+"""What the commands share: the connection of this command line, and the options that several have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    import purevirt
+
+__all__ = ["Session", "domain_argument", "json_option", "pass_session"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Session:
+    """One command line: its global options, and the connection, opened when first needed."""
+
+    def __init__(self) -> None:
+        self.uri: str | None = None
+        self.read_only = False
+        self.timeout = 5.0
+        self.json = False
+        self._connection: purevirt.Connection | None = None
+
+    @property
+    def connection(self) -> purevirt.Connection:
+        """The host that -c and -r name."""
+        if self._connection is None:
+            import purevirt
+
+            opener = purevirt.open_read_only if self.read_only else purevirt.open
+            self._connection = opener(self.uri, timeout=self.timeout)
+        return self._connection
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def _note_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    # Noted as soon as it is read: a later mistake on the same line is then reported as JSON as well.
+    if value:
+        ctx.ensure_object(Session).json = True
+    return value
+
+
+def json_option(function: F) -> F:
+    """--json, before any other option takes effect."""
+    return click.option(
+        "--json",
+        "_json",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_note_json,
+        help="Print JSON.",
+    )(function)
+
+
+def _complete_domain(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from purevirt.errors import XenError
+
+    session = Session()
+    root = ctx.find_root()
+    session.uri, session.read_only = root.params.get("uri"), bool(root.params.get("readonly"))
+    try:
+        names = [info.name for info in session.connection.domain_infos() if info.name]
+    except XenError:
+        return []
+    finally:
+        session.close()
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def domain_argument(function: F) -> F:
+    """DOMAIN: an id, a name or a UUID."""
+    return click.argument("domain", shell_complete=_complete_domain)(function)

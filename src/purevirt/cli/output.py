@@ -1,0 +1,102 @@
+"""How results are printed: tables, "key: value" blocks, JSON; and how values are written in them.
+
+Nothing unknown is printed as a number: "-" in a table, null in JSON.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from uuid import UUID
+
+import click
+
+__all__ = ["block", "cpu_ranges", "jsonable", "kib", "print_json", "seconds", "table", "text"]
+
+UNKNOWN = "-"
+
+
+def text(value: object) -> str:
+    """A cell: control characters escaped, so that a guest's name cannot play with the terminal."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, enum.Enum):
+        return value.name.lower()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    shown = str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    if shown.isprintable():
+        return shown
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in shown)
+
+
+def kib(value: int | None) -> str:
+    """A size as virsh writes it."""
+    return UNKNOWN if value is None else f"{value} KiB"
+
+
+def seconds(nanoseconds: int | None) -> str:
+    """A CPU time as virsh writes it."""
+    return UNKNOWN if nanoseconds is None else f"{nanoseconds / 1e9:.1f}s"
+
+
+def cpu_ranges(cpus: Iterable[int]) -> str:
+    """ "0-3,6": a set of CPUs."""
+    runs: list[list[int]] = []
+    for cpu in sorted(cpus):
+        if runs and cpu == runs[-1][1] + 1:
+            runs[-1][1] = cpu
+        else:
+            runs.append([cpu, cpu])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs) or UNKNOWN
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """Columns as virsh prints them: one space before, three between, a rule below the headings."""
+    cells = [[text(value) for value in row] for row in rows]
+    widths = [
+        max([len(heading), *(len(row[index]) for row in cells)]) for index, heading in enumerate(headings)
+    ]
+    lines = []
+    for row in (list(headings), *cells):
+        parts = [
+            value.rjust(width) if heading in right else value.ljust(width)
+            for heading, value, width in zip(headings, row, widths, strict=True)
+        ]
+        lines.append((" " + "   ".join(parts)).rstrip())
+    lines.insert(1, "-" * (sum(widths) + 3 * (len(widths) - 1) + 2))
+    click.echo("\n".join(lines))
+
+
+def block(pairs: Iterable[tuple[str, object]], *, width: int = 16) -> None:
+    """One "key:   value" per line."""
+    for key, value in pairs:
+        click.echo(f"{key + ':':<{width}}{text(value)}".rstrip())
+
+
+def jsonable(value: object) -> object:
+    """Model objects as JSON: dataclasses by field, enums by name in lower case, UUIDs as text, sets sorted."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.name.lower()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return [jsonable(item) for item in sorted(value)]
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    return value
+
+
+def print_json(value: object) -> None:
+    """The result as JSON, on standard output."""
+    click.echo(json.dumps(jsonable(value), indent=2, ensure_ascii=False))
