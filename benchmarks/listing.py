@@ -1,0 +1,68 @@
+"""Every domain's id, name, UUID, state, memory, vCPUs and CPU time, on an open connection. Runs in Domain 0.
+
+`benchmarks.lab` starts it there, beside libvirtd. The first call of a connection is measured on a connection of its
+own each time; the second sets the watches that let later calls trust the names they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from purevirt.channels.hypercall.client import HypercallClient
+
+import purevirt
+from benchmarks import report
+from purevirt._run import run_blocking
+from purevirt.channels.hypercall import dial
+
+LIBVIRT = "libvirt-python: listAllDomains, info of each"
+
+
+def libvirt_listing() -> Callable[[], object]:
+    """The peer, on an open connection."""
+    import libvirt  # type: ignore[import-not-found]  # Debian's python3-libvirt, only in the lab
+
+    connection: Any = libvirt.open("xen:///")
+
+    def run() -> object:
+        return [
+            (domain.ID(), domain.name(), domain.UUIDString(), *domain.info())
+            for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        ]
+
+    return run
+
+
+def raw_listing() -> Callable[[], object]:
+    """The limit: getdomaininfolist, and unpacking it."""
+    transport = run_blocking(dial.dial("", "blocking", 10.0))
+    client = run_blocking(HypercallClient.open(transport))
+    return lambda: run_blocking(client.domain_infos())
+
+
+def main() -> None:
+    options = report.options(__doc__, 15)
+    peer, raw = libvirt_listing(), raw_listing()
+    later = purevirt.open()
+    for _ in range(4):
+        count = len(later.domain_infos())
+    times: dict[str, list[float]] = {}
+
+    def measure(name: str, function: Callable[[], object]) -> None:
+        times.setdefault(name, []).append(report.milliseconds(function))
+
+    for _ in range(options.rounds):
+        measure(LIBVIRT, peer)
+        with purevirt.open() as fresh:
+            measure("purevirt, first call", fresh.domain_infos)
+            measure("purevirt, second call (sets watches)", fresh.domain_infos)
+        measure("purevirt, later calls", later.domain_infos)
+        measure("raw hypercall, unpacked", raw)
+    later.close()
+    rows = [report.row(name, values) for name, values in times.items()]
+    report.show(f"Listing {count} domains on an open connection", rows, LIBVIRT, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What the benchmarks share: medians with n, a table or JSON, the processor they are pinned to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+__all__ = ["Row", "interleave", "milliseconds", "options", "pin", "show"]
+
+
+class Row(NamedTuple):
+    """One measured way of doing the task: milliseconds."""
+
+    name: str
+    median: float
+    least: float
+    most: float
+    n: int
+
+
+def milliseconds(function: Callable[[], object]) -> float:
+    """One run, on the wall clock."""
+    start = time.perf_counter()
+    function()
+    return (time.perf_counter() - start) * 1e3
+
+
+def interleave(candidates: dict[str, Callable[[], object]], rounds: int) -> list[Row]:
+    """Run the candidates in turn, A B A B …, so that whatever else the machine does hits them alike."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, function in candidates.items():
+            times[name].append(milliseconds(function))
+    return [row(name, values) for name, values in times.items()]
+
+
+def row(name: str, values: Sequence[float]) -> Row:
+    """The median of what was measured."""
+    return Row(name, statistics.median(values), min(values), max(values), len(values))
+
+
+def pin(cpu: int) -> None:
+    """Stay on one processor: two ends of a socket on two would measure wake-ups."""
+    os.sched_setaffinity(0, {cpu})
+
+
+def show(
+    title: str, rows: Sequence[Row], peer: str, *, as_json: bool = False, notes: Sequence[str] = ()
+) -> None:
+    """A table with each row's ratio to the peer's median, or JSON."""
+    base = next(found.median for found in rows if found.name == peer)
+    if as_json:
+        body = [{**found._asdict(), "ratio": found.median / base} for found in rows]
+        print(json.dumps({"title": title, "unit": "ms", "peer": peer, "rows": body, "notes": list(notes)}))
+        return
+    width = max(len(found.name) for found in rows)
+    print(f"\n{title}")
+    print(f"{'':{width}}  {'median ms':>11} {'min':>9} {'max':>9} {'n':>4}  ratio")
+    for found in rows:
+        ratio = f"1/{base / found.median:.1f}" if found.median < base else f"{found.median / base:.2f}"
+        print(
+            f"{found.name:{width}}  {found.median:>11.3f} {found.least:>9.3f} {found.most:>9.3f} {found.n:>4}"
+            f"  {'1 (peer)' if found.name == peer else ratio}"
+        )
+    for note in notes:
+        print(f"  {note}")
+
+
+def options(description: str | None, rounds: int) -> argparse.Namespace:
+    """--json and --rounds, for each benchmark."""
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--rounds", type=int, default=rounds, help=f"counted runs of each candidate ({rounds})"
+    )
+    return parser.parse_args()

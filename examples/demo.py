@@ -1,0 +1,78 @@
+"""A tour in one program: open a host, list its domains, look at one, see which channel said so.
+
+make demo                               the simulated host of this process
+python examples/demo.py xen:///         this machine, as root in Domain 0
+"""
+
+from __future__ import annotations
+
+import sys
+
+import purevirt
+from purevirt.errors import NoSuchDomain, XenError
+
+
+def show(title: str) -> None:
+    print(f"\n== {title}")
+
+
+def tour(uri: str) -> None:
+    with purevirt.open(uri) as host:
+        show(f"The host: {host.uri}")
+        node = host.node_info()
+        print(
+            f"Xen {host.version()}, {node.cpus} CPUs, {node.memory_kib or 0:,} KiB, scheduler {host.scheduler().name}"
+        )
+
+        show("Its domains: one hypercall, and their names from the Xen Store")
+        for info in host.domain_infos():
+            seconds = (info.cpu_time_ns or 0) / 1e9
+            print(
+                f"{info.domid:>4}  {info.name:<12} {info.state.name:<8} {info.memory_kib:>9} KiB"
+                f"  {info.vcpus} vCPUs  {seconds:8.1f} s"
+            )
+
+        show("One domain")
+        domain = host.domains()[-1]
+        print(domain)
+        for vcpu in domain.vcpus():
+            print(
+                f"vCPU {vcpu.number}: {vcpu.state.name}, CPU {vcpu.cpu}, may run on {sorted(vcpu.hard_affinity)}"
+            )
+        for disk in domain.block_devices():
+            counters = domain.block_stats(disk.target)
+            print(
+                f"disk {disk.target} on {disk.source}: {counters.rd_bytes} bytes read, {counters.wr_bytes} written"
+            )
+        for nic in domain.interfaces():
+            traffic = domain.interface_stats(nic.device)
+            print(f"interface {nic.device} {nic.mac}: {traffic.rx_bytes} bytes in, {traffic.tx_bytes} out")
+
+        show("Its corner of the Xen Store")
+        home = f"/local/domain/{domain.id()}"
+        for key in host.store.list(home):
+            print(f"{home}/{key}")
+
+        show("An error is an exception that says what, and of whom")
+        try:
+            host.lookup_by_name("nobody")
+        except NoSuchDomain as error:
+            print(f"{type(error).__name__}: {error}")
+
+        show("Which channel serves what, on this connection")
+        for route in host.explain():
+            channels = " + ".join(channel.value for channel in route.channels)
+            print(f"{route.operation:<16} {channels:<28} {route.note}")
+
+
+def main() -> int:
+    try:
+        tour(sys.argv[1] if len(sys.argv) > 1 else "test:///default")
+    except XenError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

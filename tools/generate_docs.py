@@ -1,0 +1,144 @@
+"""Write the pages that are filled in from the code: `make generate`; `--check` in CI.
+
+docs/cli.md holds every command's own help, docs/routes.md the routing table, docs/xen-versions.md which hypercall
+layouts were verified how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "src"))
+
+
+def cli_page() -> str:
+    """docs/cli.md."""
+    from purevirt.cli.app import COMMANDS, cli
+
+    root = click.Context(cli, info_name="purevirt")
+    lines = [
+        "# The command line",
+        "",
+        "<!-- Filled in from the code by tools/generate_docs.py: `make generate`. -->",
+        "",
+        "```",
+        cli.get_help(root),
+        "```",
+        "",
+        "Exit statuses: 0 done, 1 the operation failed, 2 usage, 3 not found, 4 denied or read-only, 5 no host or",
+        "channel, 6 unsupported, 7 timed out, 130 interrupted. Errors are one line on standard error; with `--json`",
+        'that line is `{"error": {"kind", "message", "operation", "domain", "channel", "detail"}}`.',
+    ]
+    for section, commands in COMMANDS.items():
+        lines += ["", f"## {section}"]
+        for name in commands:
+            command = cli.get_command(root, name)
+            assert command is not None
+            lines += _command(command, click.Context(command, info_name=name, parent=root))
+    return "\n".join(lines) + "\n"
+
+
+def _command(command: click.Command, context: click.Context) -> list[str]:
+    lines = [
+        "",
+        f"### {context.command_path.removeprefix('purevirt ')}",
+        "",
+        "```",
+        command.get_help(context),
+        "```",
+    ]
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            lines += _command(inner, click.Context(inner, info_name=name, parent=context))
+    return lines
+
+
+def routes_page() -> str:
+    """docs/routes.md."""
+    from purevirt.drivers.xen.routes import ROUTES
+
+    lines = [
+        "# Which channel serves what",
+        "",
+        "<!-- Filled in from drivers/xen/routes.py by tools/generate_docs.py: `make generate`. -->",
+        "",
+        "The first channel's answer counts; the others add what the note says. Channels are never tried in turn: one",
+        "that fails is an error that names it. `purevirt explain` prints the column of the connection at hand.",
+        "",
+        "| operation | libvirt | `open()` | `open_read_only()` |",
+        "|---|---|---|---|",
+    ]
+    for name, row in ROUTES.items():
+        cells = []
+        for channels, note in ((row.rw, row.rw_note), (row.ro, row.ro_note)):
+            named = " + ".join(channel.value for channel in channels) or "none"
+            cells.append(f"{named}: {note}" if note else named)
+        libvirt = f"`{row.libvirt}`" if row.libvirt else ""
+        lines.append(f"| `{name}` | {libvirt} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines) + "\n"
+
+
+def versions_page() -> str:
+    """docs/xen-versions.md."""
+    from purevirt.wire.hypercall.structs import GETDOMAININFO
+    from purevirt.wire.hypercall.versions import RELEASES
+
+    lines = [
+        "# Xen versions",
+        "",
+        "<!-- Filled in from wire/hypercall/versions.py by tools/generate_docs.py: `make generate`. -->",
+        "",
+        "sysctl and domctl carry a version number in every call, and Xen refuses any but its own; the pair decides",
+        "the layout of the structs. When a connection is opened, the versions are probed, and compared with the release.",
+        "",
+        "| Xen | sysctl | domctl | getdomaininfo, bytes (x86_64, arm64) | layouts known by |",
+        "|---|---|---|---|---|",
+    ]
+    for row in RELEASES:
+        sizes = [GETDOMAININFO.at(row._replace(arch=arch)).size for arch in ("x86_64", "arm64")]
+        lines.append(
+            f"| {row.release[0]}.{row.release[1]} | {row.sysctl:#x} | {row.domctl:#x} | {sizes[0]}, {sizes[1]} "
+            f"| {row.verified} |"
+        )
+    lines += [
+        "",
+        "*compiler*: offsets, sizes and numbers were printed by a C compiler from that release's public headers",
+        "(Debian's `libxen-dev`), are kept in `tests/data/layouts/`, and a test compares every table with them.",
+        "*documents*: from the release's headers as read; the structs lie between two compiled releases, or their change",
+        "is quoted in `wire/hypercall/structs.py`. `tools/layouts/measure.py --check` measures again.",
+        "",
+        "A release that is not in the table, but answers to a pair that is, is read with that pair's layouts, and",
+        "`purevirt version` says *probed*.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"cli.md": cli_page, "routes.md": routes_page, "xen-versions.md": versions_page}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a page is not fresh")
+    options = parser.parse_args()
+    stale = []
+    for name, make in PAGES.items():
+        path = ROOT / "docs" / name
+        text = make()
+        if not path.exists() or path.read_text() != text:
+            stale.append(f"docs/{name}")
+            if not options.check:
+                path.write_text(text)
+    for name in stale:
+        print(("stale: " if options.check else "wrote: ") + name)
+    return 1 if options.check and stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
