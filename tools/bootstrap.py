@@ -58,6 +58,10 @@ def install(venv, requirements):
     sys.stderr.write(f"purevirt: installing {requirements}\n")
     if pip(venv, "install", "--quiet", "--only-binary=:all:", "-r", requirements):
         fail(f"pip could not install {requirements}: see above. Is a package index reachable?")
+    with open(os.path.join(HERE, requirements)) as file:
+        has_backend = "hatchling" in file.read()
+    if has_backend and pip(venv, "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", "."):
+        fail(f"pip could not install this checkout into {venv}")
 
 
 def upgrade(venv):
