@@ -32,6 +32,7 @@ class MemoryTransport:
             self.before_exchange(self.exchanges)
         if not requests:
             return []
+        self._pipeline.on_event = self.on_event
         batch = self._pipeline.begin(requests)
         self._pipeline.feed(self._server.receive(self._connection, batch.data))
         assert not batch.missing
@@ -41,7 +42,8 @@ class MemoryTransport:
         return ready()
 
     async def poll_events(self) -> None:
-        return None
+        self._pipeline.on_event = self.on_event
+        self._pipeline.feed(self._connection.take())
 
     async def pause(self, seconds: float) -> None:
         return None
@@ -50,10 +52,24 @@ class MemoryTransport:
         self.closed = True
 
 
+class MemoryConnector:
+    """Makes further connections to the same server, for watches."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def connect(self, timeout: float | None) -> MemoryTransport:
+        return MemoryTransport(self._server)
+
+    async def pause(self, seconds: float) -> None:
+        return None
+
+
 def memory_store(nodes: dict[str, str] | None = None) -> tuple[StoreClient, MemoryTransport]:
     """A client of a new, private store that holds these nodes."""
-    transport = MemoryTransport(Server())
-    client = StoreClient(transport)
+    server = Server()
+    transport = MemoryTransport(server)
+    client = StoreClient(transport, connector=MemoryConnector(server))
     if nodes:
         run_blocking(client.write_many(list(nodes.items())))
     transport.exchanges = transport.requests = 0

@@ -1,0 +1,67 @@
+"""`purevirt host`: a simulated host for several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import purevirt
+from purevirt.cli.app import run
+
+ENVIRONMENT = {"PYTHONPATH": str(Path(purevirt.__file__).resolve().parents[1]), "PATH": "/usr/bin:/bin"}
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "purevirt",
+        "host",
+        "--dir",
+        str(tmp_path / "h"),
+        "--domains",
+        "3",
+        "--json",
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as served:
+        assert served.stdout is not None
+        assert served.stderr is not None
+        try:
+            told = json.loads(served.stdout.readline())
+            with purevirt.open(told["uri"]) as host:
+                assert [info.name for info in host.domain_infos()] == ["Domain-0", "test1", "test2", "test3"]
+                assert host.version().minor == 17
+            served.send_signal(stop)
+            assert served.wait(20) == 0
+            assert served.stderr.read() == ""
+        finally:
+            served.kill()
+    assert not os.path.exists(f"{tmp_path}/h/var/run/xenstored/socket")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["host"], 2, "Missing option '--dir'"),
+        (["host", "--dir", "/proc/nothing/here"], 5, "no simulated host can live in"),
+        (["host", "--dir", "/tmp/unused", "--xen", "3.4"], 2, "no Xen that can be simulated"),
+        (["host", "--dir", "/tmp/unused", "--domains", "-1"], 2, "-1"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, words: str
+) -> None:
+    assert run(arguments) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err
+    assert len(captured.err.splitlines()) == 1
