@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -231,6 +234,37 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for section in COMMANDS.values() for name in section)
+
+
+@pytest.mark.parametrize("arguments", [[], ["store"]])
+def test_without_a_command_the_help_is_shown_as_an_error(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(" ".join(["Usage: purevirt", *arguments]))
+
+
+def test_interrupting_a_watch_is_quiet_and_says_130(host: testing.Host) -> None:
+    command = [sys.executable, "-m", "purevirt", "-c", host.uri, "store", "watch", "/tool"]
+    environment = {"PYTHONPATH": str(Path(testing.__file__).resolve().parents[1]), "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        assert watching.stdout.readline() == "/tool\n"
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(20) == 130
+        assert watching.stderr.read() == ""
+
+
+def test_a_reader_that_goes_away_is_no_error(host: testing.Host) -> None:
+    environment = {"PYTHONPATH": str(Path(testing.__file__).resolve().parents[1]), "PATH": "/usr/bin:/bin"}
+    line = f'"{sys.executable}" -m purevirt -c "{host.uri}" store tree / | true; echo "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, env=environment)
+    assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

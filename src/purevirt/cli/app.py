@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -135,6 +136,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_status
     except click.exceptions.Exit as error:
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return 2
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         name = context.command_path if context is not None else "purevirt"
@@ -145,6 +149,7 @@ def run(arguments: Sequence[str]) -> int:
             print(f"purevirt: {message}" + _see(name, message), file=sys.stderr)
         return 2
     except (KeyboardInterrupt, click.Abort):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not spoil the closing below
         return 130
     except BrokenPipeError:
         # The reader has gone (`| head`): not our error. Keep the interpreter from flushing into the void.
