@@ -50,7 +50,7 @@ def install(host: Host, checkout: Path) -> None:
     ask = "import sys, importlib.util as u; print('%d.%d' % sys.version_info[:2], u.MAGIC_NUMBER.hex())"
     python, magic = host.run(["python3", "-c", ask]).stdout.split()
     same_bytecode = magic == importlib.util.MAGIC_NUMBER.hex()
-    site = _site(checkout, python)
+    site = _site(checkout, python, compiled=same_bytecode)
     say("copying this checkout into Domain 0")
     host.shell('mountpoint -q "$1" || { mkdir -p "$1"; mount -t tmpfs -o mode=0755 purevirt "$1"; }', ROOT)
     host.shell('cd "$1" && rm -rf -- *', ROOT)
@@ -67,7 +67,6 @@ def install(host: Host, checkout: Path) -> None:
         if same_bytecode:
             # Not the tests: pytest rewrites those itself.
             _compile(tree / "src", f"{ROOT}/src")
-            _compile(tree / "site", f"{ROOT}/site")
         host.put(tree, ROOT, compiled=True)
     if not same_bytecode:
         say("compiling it there, which takes a minute or two")
@@ -75,7 +74,7 @@ def install(host: Host, checkout: Path) -> None:
         host.run([*compile_all, f"{ROOT}/src", f"{ROOT}/site"], timeout=600)
 
 
-def _site(checkout: Path, python: str) -> Path:
+def _site(checkout: Path, python: str, *, compiled: bool) -> Path:
     """The directory of third-party packages for Domain 0's Python, from the cache or made now by pip."""
     wanted = requirements(checkout)
     digest = hashlib.sha256(json.dumps([python, sys.implementation.cache_tag, *wanted]).encode())
@@ -91,7 +90,8 @@ def _site(checkout: Path, python: str) -> Path:
         constraints.write_text("\n".join(pins))
         _pip(made, constraints, [*_PURE, f"--python-version={python}"], needed)
         _pip(made, constraints, [*_COMPILED, f"--python-version={python}"], tools)
-        _compile(made, f"{ROOT}/site")
+        if compiled:
+            _compile(made, f"{ROOT}/site")
         try:
             os.rename(made, site)
         except OSError:  # another process was faster

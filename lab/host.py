@@ -129,6 +129,10 @@ class Host:
         """Wait until a guest made by `create_guest` says GUEST-UP; returns its console's text."""
         return guests.wait_until_up(self, name, timeout)
 
+    def domid(self, name: str) -> int:
+        """A guest's domid now: another one than before where it has rebooted."""
+        return int(self.run(["xl", "domid", name]).stdout)
+
     def create_mini_guests(
         self, count: int, *, paused: bool = True, by: str = "xl", prefix: str = "mini", timeout: float = 600
     ) -> dict[str, int]:

@@ -53,6 +53,7 @@ def mount_filesystems() -> None:
     mount("sysfs", "/sys", "sysfs")
     mount("devtmpfs", "/dev", "devtmpfs")
     mount("devpts", "/dev/pts", "devpts", "gid=5,mode=620,ptmxmode=666")
+    mount("shm", "/dev/shm", "tmpfs", "mode=1777")
     mount("run", "/run", "tmpfs", "mode=755")
     mount("tmp", "/tmp", "tmpfs", "mode=1777")
     # Without /dev/fd the block hotplug script spins for 40 seconds and fails.

@@ -151,8 +151,11 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not spoil the closing below
         return 130
-    except BrokenPipeError:
-        # The reader has gone (`| head`): not our error. Keep the interpreter from flushing into the void.
+    except (BrokenPipeError, SystemExit):
+        if "_PUREVIRT_COMPLETE" in os.environ:
+            raise  # how click ends a completion
+        # The reader has gone (`| head`), which click also turns into a SystemExit: not our error. Keep the
+        # interpreter from flushing into the void.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     finally:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from purevirt.cli.context import Session, json_option, pass_session
+
+if TYPE_CHECKING:
+    from purevirt import testing
 
 
 @click.command()
@@ -35,20 +39,33 @@ def host(session: Session, directory: str, release: str, domains: int, cpus: int
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--xen") from None
     stops = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # for the host's thread as well: sigwait takes them
-    memory_kib = memory_mib * 1024
-    with testing.Host(directory, empty=domains != 1, xen=release, cpus=cpus, memory_kib=memory_kib) as served:
-        for number in range(1, domains + 1 if domains > 1 else 0):
-            served.create_domain(
-                f"test{number}",
-                memory_kib=min(262144, memory_kib // (2 * domains)),
-                disks=[testing.Disk("xvda", f"/var/lib/xen/images/test{number}.img")],
-                interfaces=[testing.Interface(f"00:16:3e:7e:{number >> 8:02x}:{number & 255:02x}")],
-            )
-        if session.json:
-            click.echo(json.dumps({"uri": served.uri, "domains": domains, "xen": release}))
-        else:
-            click.echo(served.uri)
-            click.echo(f"purevirt: serving Xen {release} with {domains} domains; Ctrl-C stops it", err=True)
-        sys.stdout.flush()
-        signal.sigwait(stops)
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, stops
+    )  # for the host's thread as well: sigwait takes them
+    try:
+        memory_kib = memory_mib * 1024
+        empty = domains != 1
+        with testing.Host(directory, empty=empty, xen=release, cpus=cpus, memory_kib=memory_kib) as served:
+            if empty:
+                _populate(served, domains, min(262144, memory_kib // (2 * max(domains, 1))))
+            if session.json:
+                click.echo(json.dumps({"uri": served.uri, "domains": domains, "xen": release}))
+            else:
+                click.echo(served.uri)
+                click.echo(f"purevirt: serving Xen {release}, domains: {domains}; Ctrl-C stops it", err=True)
+            sys.stdout.flush()
+            signal.sigwait(stops)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _populate(served: testing.Host, domains: int, memory_kib: int) -> None:
+    from purevirt.testing import Disk, Interface
+
+    for number in range(1, domains + 1):
+        served.create_domain(
+            f"test{number}",
+            memory_kib=memory_kib,
+            disks=[Disk("xvda", f"/var/lib/xen/images/test{number}.img")],
+            interfaces=[Interface(f"00:16:3e:7e:{number >> 8:02x}:{number & 255:02x}")],
+        )
