@@ -60,7 +60,9 @@ def install(venv, requirements):
         fail(f"pip could not install {requirements}: see above. Is a package index reachable?")
     with open(os.path.join(HERE, requirements)) as file:
         has_backend = "hatchling" in file.read()
-    if has_backend and pip(venv, "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", "."):
+    if has_backend and pip(
+        venv, "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", "."
+    ):
         fail(f"pip could not install this checkout into {venv}")
 
 

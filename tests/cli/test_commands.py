@@ -257,7 +257,7 @@ def test_interrupting_a_watch_is_quiet_and_says_130(host: testing.Host) -> None:
         assert watching.stdout.readline() == "/tool\n"
         watching.send_signal(signal.SIGINT)
         assert watching.wait(20) == 130
-        assert watching.stderr.read() == ""
+        assert watching.stderr.read().strip() == ""
 
 
 def test_a_reader_that_goes_away_is_no_error(host: testing.Host) -> None:

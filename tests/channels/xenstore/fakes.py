@@ -1,7 +1,7 @@
 """Stand-ins for the other end of a XenStore transport, at three depths.
 
-`Wire`: the server's end of a socket pair, for tests of bytes. `Device`: the same, behaving as Linux' xenbus device.
-`Scripted`: a transport that asks a function for each reply, for tests of the client's logic.
+`Wire`: the server's end of a socket pair, for tests of bytes. `Device`: the same, behaving as Linux' xenbus
+device. `Scripted`: a transport that asks a function for each reply, for tests of the client's logic.
 
 `both` runs a scenario, written once as a coroutine, over the blocking transport and over asyncio.
 """
@@ -83,8 +83,9 @@ class Wire:
 class Device(Wire):
     """A connection through what behaves like /dev/xen/xenbus.
 
-    A write is one message: it is a datagram here, so that each arrives alone; more than 4096 bytes are refused, and
-    so is the request whose id is in `refuse`, with that errno. Replies come as a stream, as the kernel's do.
+    A write is one message: it is a datagram here, so that each arrives alone; more than 4096 bytes are
+    refused, and so is the request whose id is in `refuse`, with that errno. Replies come as a stream, as the
+    kernel's do.
     """
 
     def __init__(self) -> None:
@@ -166,7 +167,8 @@ class Scripted:
 
 
 class Echo:
-    """A server on a thread: answers each READ with its path, and reads nothing while its replies cannot be written.
+    """A server on a thread: answers each READ with its path, and reads nothing while its replies cannot be
+    written.
 
     That is how the real ones behave, and what a client that only sends would hang on.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,28 +143,17 @@ class Interrupt(Exception):
     pass
 
 
-@contextmanager
-def interrupting() -> Iterator[None]:
-    def handler(number: int, frame: object) -> None:
-        raise Interrupt
-
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-
-
 def test_an_interrupt_while_waiting_leaves_the_connection_usable() -> None:
-    main = threading.get_ident()
-
-    def interrupt() -> None:
-        wire.server.recv(100)
-        signal.pthread_kill(main, signal.SIGUSR1)
-
-    with interrupting(), Wire() as wire:
+    with Wire() as wire:
         transport = BlockingTransport(wire.link)
-        with thread(interrupt), pytest.raises(Interrupt):
+        poll = transport._poll
+
+        def interrupted(timeout: float | None = None) -> list[tuple[int, int]]:
+            transport._poll = poll
+            raise Interrupt
+
+        transport._poll = interrupted
+        with pytest.raises(Interrupt):
             run_blocking(transport.exchange([READ], LONG))
         wire.send((Op.READ, 1, b"late"), (Op.READ, 2, b"v"))
         assert run_blocking(transport.exchange([READ], LONG))[0].payload == b"v"

@@ -444,7 +444,7 @@ def test_a_transaction_can_be_driven_by_hand() -> None:
         run_blocking(view.read("/a"))
     for call in (view.read_many(["/a"]), view.directory_many(["/a"]), view.write_many([("/a", "")])):
         with pytest.raises(errors.Closed, match="the transaction has ended"):
-            run_blocking(call)  # type: ignore[arg-type]
+            run_blocking(call)
     assert server.log == ["begin", "conflict"]
 
 

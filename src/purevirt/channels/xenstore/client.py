@@ -11,12 +11,12 @@ same by hand.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Self, TypeVar
 
 from purevirt.channels.xenstore.nodes import Nodes
-from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Connector, Transport
+from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Connector, Request, Transport
 from purevirt.channels.xenstore.watches import QUEUE, Watcher
 from purevirt.errors import (
     ChannelUnavailable,
@@ -28,7 +28,7 @@ from purevirt.errors import (
 )
 from purevirt.wire.xenstore import messages
 from purevirt.wire.xenstore.errnos import exception_of
-from purevirt.wire.xenstore.packets import Feature, Op
+from purevirt.wire.xenstore.packets import Feature, Op, Packet
 from purevirt.wire.xenstore.permissions import Permission
 
 __all__ = ["OPEN_TIMEOUT", "RETRIES", "TIMEOUT", "Feature", "Permission", "StoreClient", "Transaction"]
@@ -92,13 +92,29 @@ class Transaction(Nodes):
             ) from None
         finally:
             self._ended = True
+            self._transport = _Ended()
 
-    async def _ask(
-        self, op: int, payload: bytes, operation: str, path: str | bytes | None, timeout: float | None
-    ) -> bytes:
-        if self._ended:
-            raise Closed("the transaction has ended", operation=operation, channel=CHANNEL)
-        return await super()._ask(op, payload, operation, path, timeout)
+
+class _Ended:
+    """The transport of a transaction that has ended: checks nothing while it lasts, and lets nothing through."""
+
+    closed = True
+    on_event: Callable[[bytes], None] | None = None
+
+    async def exchange(self, requests: Sequence[Request], timeout: float | None) -> list[Packet]:
+        raise Closed("the transaction has ended", channel=CHANNEL)
+
+    async def wait_events(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        raise Closed("the transaction has ended", channel=CHANNEL)
+
+    async def poll_events(self) -> None:
+        raise Closed("the transaction has ended", channel=CHANNEL)
+
+    async def pause(self, seconds: float) -> None:
+        return
+
+    async def close(self) -> None:
+        return
 
 
 class StoreClient(Nodes):

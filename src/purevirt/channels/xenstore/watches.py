@@ -12,8 +12,8 @@ means "look again", never "this changed to that". Two other notices mean "look a
 The connection of its own is not a luxury: a reply never waits behind a flood of events, and whoever waits for
 events holds up nobody's requests.
 
-Reconnecting is bounded: by the caller's own deadline, and by RECONNECT seconds, after which the ConnectError
-is raised. The next call tries again.
+Reconnecting is bounded. A caller's own deadline ends its wait (with no notice); after RECONNECT seconds, of
+however many calls, the consumer gets the ConnectError. The next call tries again.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Watcher:
         "_closed",
         "_connector",
         "_generation",
+        "_give_up",
         "_limit",
         "_queue",
         "_reason",
@@ -106,6 +107,7 @@ class Watcher:
         self._closed = False
         self._generation = fork_generation()
         self._reason = ""
+        self._give_up: float | None = None  # when a lost connection has been sought long enough
         transport.on_event = self._file
 
     @classmethod
@@ -197,9 +199,9 @@ class Watcher:
                     raise
                 self._reason = str(error)
             except (ConnectError, Timeout):
-                if deadline is not None and time.monotonic() >= deadline:
-                    return None
-                raise
+                if self._give_up is None:
+                    raise
+                return None  # there is time left to seek the connection, but not for this caller
         return self._queue.popleft()
 
     async def drain(self) -> list[Notice]:
@@ -257,20 +259,22 @@ class Watcher:
         if not self._transport.closed:
             return
         await self._transport.close()
-        last = time.monotonic() + self._reconnect
-        if deadline is not None:
-            last = min(last, deadline)
+        if self._give_up is None:
+            self._give_up = time.monotonic() + self._reconnect
+        last = self._give_up if deadline is None else min(self._give_up, deadline)
         pause = _FIRST_PAUSE
         while True:
             try:
                 await self._restore(max(0.1, last - time.monotonic()))
+                self._give_up = None
                 return
-            except Closed as error:
+            except (ConnectError, Closed, Timeout) as error:
                 if time.monotonic() + pause >= last:
+                    if time.monotonic() + pause >= self._give_up:
+                        self._give_up = None
+                    if not isinstance(error, Closed):
+                        raise
                     raise ConnectError(str(error), operation="watch", channel=CHANNEL) from error
-            except (ConnectError, Timeout):
-                if time.monotonic() + pause >= last:
-                    raise
             await self._connector.pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -270,8 +270,8 @@ def parse_children(payload: bytes) -> list[str]:
 
 def parse_directory_part(payload: bytes) -> DirectoryPart:
     """DIRECTORY_PART: a generation count, then a chunk of the list; the last one ends with an empty name."""
-    generation, separator, chunk = payload.partition(b"\0")
-    if not separator or not generation.isdigit() or chunk[-1:] != b"\0":
+    generation, _, chunk = payload.partition(b"\0")
+    if not generation.isdigit() or not chunk:
         raise _wrong(payload, "a part of a directory")
     last = chunk == b"\0" or chunk.endswith(b"\0\0")
     return DirectoryPart(generation, chunk[:-1] if last else chunk, len(chunk), last)
