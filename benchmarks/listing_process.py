@@ -18,7 +18,7 @@ def main() -> None:
     candidates = {
         "virsh list --all": process("virsh", "-c", "xen:///", "list", "--all"),
         "xl list": process("xl", "list"),
-        "purevirt list": process(sys.executable, "-m", "purevirt", "list"),
+        "purevirt list": process("purevirt", "list"),
         "python3 -c pass": process(sys.executable, "-c", "pass"),
     }
     rows = report.interleave(candidates, options.rounds)

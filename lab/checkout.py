@@ -41,6 +41,13 @@ _COMPILED = [
     *(f"--platform={platform}_x86_64" for platform in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")),
     "--implementation=cp",
 ]
+#: The command, as pip would install it.
+_SCRIPT = """\
+#!/usr/bin/python3
+import sys
+from purevirt.cli import main
+sys.exit(main())
+"""
 _COPIED = ("src", "tests", "benchmarks", "examples", "tools", "lab", "pyproject.toml")
 _SKIPPED = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info")
 
@@ -68,6 +75,7 @@ def install(host: Host, checkout: Path) -> None:
             # Not the tests: pytest rewrites those itself.
             _compile(tree / "src", f"{ROOT}/src")
         host.put(tree, ROOT, compiled=True)
+    host.run(["sh", "-euc", "cat >/usr/local/bin/purevirt; chmod 755 /usr/local/bin/purevirt"], input=_SCRIPT)
     if not same_bytecode:
         say("compiling it there, which takes a minute or two")
         compile_all = ["python3", "-m", "compileall", "-q", "-j", "2"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit
 
 from purevirt.errors import ConnectError, Unsupported
 
@@ -31,6 +30,10 @@ class Location(NamedTuple):
 
 def parse(uri: str) -> Location:
     """Read one URI. ConnectError if it is malformed, Unsupported if it means what this version cannot open."""
+    if uri == "xen:///":
+        return Location(uri, False, "")
+    from urllib.parse import parse_qsl, urlsplit  # slow to import, for what most programs never write
+
     try:
         parts = urlsplit(uri)
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
@@ -62,6 +65,8 @@ def _refuse_unknown(uri: str, query: Mapping[str, str], known: tuple[str, ...]) 
 
 def root_uri(directory: str) -> str:
     """The URI of the simulated host that lives in a directory."""
+    from urllib.parse import quote
+
     return f"xen:///?root={quote(directory)}"
 
 

@@ -1,4 +1,5 @@
-"""The command line. `app` finds commands, `output` prints, `commands/` holds one module per noun."""
+"""The command line. `app` finds commands, `quick` is the short way to one of them, `output` prints, `commands/` holds
+one module per noun."""
 
 from __future__ import annotations
 
@@ -9,6 +10,11 @@ __all__ = ["main"]
 
 def main() -> None:
     """The console script."""
-    from purevirt.cli.app import run
+    from purevirt.cli import quick
 
-    sys.exit(run(sys.argv[1:]))
+    status = quick.run(sys.argv[1:])
+    if status is None:
+        from purevirt.cli.app import run
+
+        status = run(sys.argv[1:])
+    sys.exit(status)

@@ -20,7 +20,7 @@ import click
 
 from purevirt import errors
 from purevirt._version import __version__
-from purevirt.cli.context import Session
+from purevirt.cli.session import Session, abandon_output, report
 
 __all__ = ["COMMANDS", "cli", "run"]
 
@@ -132,8 +132,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except errors.XenError as error:
-        _report(error, session.json)
-        return error.exit_status
+        return report(error, as_json=session.json)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -154,9 +153,7 @@ def run(arguments: Sequence[str]) -> int:
     except (BrokenPipeError, SystemExit):
         if "_PUREVIRT_COMPLETE" in os.environ:
             raise  # how click ends a completion
-        # The reader has gone (`| head`), which click also turns into a SystemExit: not our error. Keep the
-        # interpreter from flushing into the void.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_output()  # click turns a broken pipe into a SystemExit
         return 0
     finally:
         session.close()
@@ -169,10 +166,3 @@ def _see(name: str, message: str) -> str:
 def _usage(message: str) -> dict[str, object]:
     empty = dict.fromkeys(("operation", "domain", "channel", "detail"))
     return {"kind": "UsageError", "message": message, **empty}
-
-
-def _report(error: errors.XenError, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"error": error.as_dict()}), file=sys.stderr)
-    else:
-        print("purevirt: " + " ".join(str(error).split("\n")), file=sys.stderr)

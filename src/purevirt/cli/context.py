@@ -1,4 +1,4 @@
-"""What the commands share: the connection of this command line, and the options that several have."""
+"""What the commands share towards click: the session, and the options that several have."""
 
 from __future__ import annotations
 
@@ -7,41 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from purevirt.cli.session import Session
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-    import purevirt
 
 __all__ = ["Session", "domain_argument", "json_option", "pass_session"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Session:
-    """One command line: its global options, and the connection, opened when first needed."""
-
-    def __init__(self) -> None:
-        self.uri: str | None = None
-        self.read_only = False
-        self.timeout = 5.0
-        self.json = False
-        self._connection: purevirt.Connection | None = None
-
-    @property
-    def connection(self) -> purevirt.Connection:
-        """The host that -c and -r name."""
-        if self._connection is None:
-            import purevirt
-
-            opener = purevirt.open_read_only if self.read_only else purevirt.open
-            self._connection = opener(self.uri, timeout=self.timeout)
-        return self._connection
-
-    def close(self) -> None:
-        """Close what was opened."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

@@ -6,12 +6,7 @@ Nothing unknown is printed as a number: "-" in a table, null in JSON.
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass
-from uuid import UUID
-
-import click
 
 __all__ = ["block", "cpu_ranges", "jsonable", "kib", "print_json", "seconds", "table", "text"]
 
@@ -67,23 +62,28 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, right: S
         ]
         lines.append((" " + "   ".join(parts)).rstrip())
     lines.insert(1, "-" * (sum(widths) + 3 * (len(widths) - 1) + 2))
-    click.echo("\n".join(lines))
+    print("\n".join(lines))
 
 
 def block(pairs: Iterable[tuple[str, object]], *, width: int = 16) -> None:
     """One "key:   value" per line."""
     for key, value in pairs:
-        click.echo(f"{key + ':':<{width}}{text(value)}".rstrip())
+        print(f"{key + ':':<{width}}{text(value)}".rstrip())
 
 
 def jsonable(value: object) -> object:
-    """Model objects as JSON: dataclasses by field, enums by name in lower case, UUIDs as text, sets sorted."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    """Model objects as JSON: named tuples by field, enums by name in lower case, UUIDs as text, sets sorted.
+
+    A handle becomes "uuid".
+    """
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        fields = value._asdict()
+        if "handle" in fields:
+            fields = {("uuid" if key == "handle" else key): fields[key] for key in fields}
+            fields["uuid"] = getattr(value, "uuid")  # noqa: B009 - of whatever has a handle
+        return {key: jsonable(item) for key, item in fields.items()}
     if isinstance(value, enum.Enum):
         return value.name.lower()
-    if isinstance(value, UUID):
-        return str(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     if isinstance(value, str):
@@ -94,9 +94,11 @@ def jsonable(value: object) -> object:
         return [jsonable(item) for item in sorted(value)]
     if isinstance(value, (list, tuple)):
         return [jsonable(item) for item in value]
-    return value
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
 
 
 def print_json(value: object) -> None:
     """The result as JSON, on standard output."""
-    click.echo(json.dumps(jsonable(value), indent=2, ensure_ascii=False))
+    import json
+
+    print(json.dumps(jsonable(value), indent=2, ensure_ascii=False))

@@ -1,6 +1,6 @@
 """What a simulated host is from its boot on: its hardware, and how its Xen was built.
 
-The numbers are invented and agree with each other; the texts have the form that Debian's Xen shows.
+The numbers are invented and agree with each other; forms, features and limits are those of Debian's Xen 4.17.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ _CAPABILITIES = {
     "arm64": "xen-3.0-aarch64 xen-3.0-armv7l ",
 }
 _DOM0_FEATURES = (
+    "pae_pgdir_above_4gb",
     "mmu_pt_update_preserve_ad",
+    "highmem_assist",
     "gnttab_map_avail_bits",
     "dom0",
     "memory_op_vnode_supported",
-    "not_direct_mapped",
+    "direct_mapped",
 )
 
 
@@ -68,10 +70,9 @@ class HostSpec:
 
     @property
     def phys_caps(self) -> int:
-        if self.arch == "arm64":
-            caps = PhysCap.HVM | PhysCap.HAP
-        else:
-            caps = PhysCap.HVM | PhysCap.PV | PhysCap.HAP | PhysCap.SHADOW
+        caps = PhysCap.HVM | PhysCap.HAP
+        if self.arch == "x86_64":
+            caps |= PhysCap.PV
         if self.xen >= (4, 17):
             caps |= PhysCap.GNTTAB_V1 | PhysCap.GNTTAB_V2
         return int(caps)

@@ -4,9 +4,9 @@
 time grows by load × time, computed when somebody asks; nothing ticks. Before anything changes how fast it
 grows (pause, load, shutdown …), `settle` adds up what has accrued so far.
 
-**State.** What Xen derives from its scheduler is derived from the load here: a vCPU with load 0 is blocked,
-with any other it is running. A paused or stopped domain's vCPUs do not run; as on Xen, one that was blocked
-stays so.
+**State.** What Xen derives from its scheduler is derived from the load here: a vCPU with load 0 is blocked, with any
+other it is running. A paused domain's vCPUs are neither: as on Xen, the next event wakes them, and they wait for the
+pause to end. Nor are a stopped one's: its last act was a hypercall, on a vCPU that was not blocked.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _EMULATION = {
         | EmulationFlag.USE_PIRQ
     ),
 }
-_NO_CODE = 0xFF  # Xen's shutdown code before a shutdown: all ones, of which getdomaininfo shows a byte
+_NO_CODE = 0xFFFF  # Xen's shutdown code before a shutdown: all ones, more than the field's byte
 _DYING = int(DomainFlag.DYING)
 _HVM_HAP = int(DomainFlag.HVM_GUEST | DomainFlag.HAP)
 _SHUTDOWN = int(DomainFlag.SHUTDOWN)
@@ -53,10 +53,6 @@ class SimVcpu:
         self.hard = every_cpu
         """Bits of the physical CPUs it may run on; `soft`: should run on."""
         self.soft = every_cpu
-
-    @property
-    def blocked(self) -> bool:
-        return self.online and self.load == 0
 
 
 class SimDomain:
@@ -93,7 +89,8 @@ class SimDomain:
         self.id = domid
         self.handle = handle
         self.kind = kind
-        self.emulation_flags = _EMULATION[kind]
+        # Domain 0 as PV has a timer chip (PIT) of Xen's: seen on 4.17.
+        self.emulation_flags = int(EmulationFlag.PIT) if domid == 0 and kind == "pv" else _EMULATION[kind]
         self.tot_pages = tot_pages
         self.max_pages = max_pages
         self.outstanding_pages = 0
@@ -147,11 +144,8 @@ class SimDomain:
         """XEN_DOMINF_*, with the shutdown code."""
         flags = 0
         online = [vcpu for vcpu in self.vcpus if vcpu.online]
-        if online:
-            if self.shutdown_code is None and not any(vcpu.load for vcpu in online):
-                flags |= _BLOCKED
-            elif self.runs:
-                flags |= _RUNNING
+        if online and self.runs:
+            flags |= _RUNNING if any(vcpu.load for vcpu in online) else _BLOCKED
         if self.kind != "pv":
             flags |= _HVM_HAP
         if self.dying:

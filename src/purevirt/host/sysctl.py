@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["do_sysctl"]
 
+MAX_NUMNODES = 64
 _LOCAL, _REMOTE = 10, 21  # NUMA distances, as firmware gives them
 
 
@@ -50,7 +51,7 @@ def _physinfo(hv: Hypervisor, memory: CallerMemory, union: bytes) -> bytes:
         nr_cpus=spec.cpus,
         max_cpu_id=spec.cpus - 1,
         nr_nodes=spec.nodes,
-        max_node_id=spec.nodes - 1,
+        max_node_id=MAX_NUMNODES - 1,
         cpu_khz=spec.cpu_khz,
         capabilities=spec.phys_caps,
         total_pages=spec.total_pages,

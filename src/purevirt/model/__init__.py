@@ -1,4 +1,7 @@
-"""What things are: domains, their devices, the node. Frozen dataclasses and enums; no I/O, no text, no bytes.
+"""What things are: domains, their devices, the node. Named tuples and enums; no I/O, no text, no bytes.
+
+Named tuples, not dataclasses: a listing makes one for each domain, three times as fast; and `dataclasses` brings
+`inspect` along, which a short program pays for at every start.
 
 Sizes are KiB, times nanoseconds, unless a name says otherwise. None means "not known to this connection": a zero
 was measured.

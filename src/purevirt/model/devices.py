@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["BlockDevice", "BlockStats", "Interface", "InterfaceStats"]
 
 
-@dataclass(frozen=True, slots=True)
-class BlockDevice:
+class BlockDevice(NamedTuple):
     """A virtual disk.
 
     `target` is what the guest calls it (xvda), `number` its vbd number, `source` the file or device behind it
@@ -27,8 +26,7 @@ class BlockDevice:
     connected: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BlockStats:
+class BlockStats(NamedTuple):
     """What a block backend has counted since the device was connected: requests, and bytes. None: not counted."""
 
     rd_req: int
@@ -39,8 +37,7 @@ class BlockStats:
     discard_req: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(NamedTuple):
     """A virtual network interface.
 
     `device` is the backend's name in its domain (vif3.0), `number` its index in the guest, `type` "bridge" or
@@ -58,8 +55,7 @@ class Interface:
     connected: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceStats:
+class InterfaceStats(NamedTuple):
     """Counters of an interface, seen from the guest: rx is what the guest received."""
 
     rx_bytes: int

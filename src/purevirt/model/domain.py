@@ -6,10 +6,13 @@ The states are libvirt's, number for number (`virDomainState`), since tools know
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from uuid import UUID
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = [
     "DomainInfo",
@@ -20,7 +23,20 @@ __all__ = [
     "StateReason",
     "Vcpu",
     "VcpuState",
+    "uuid_of",
 ]
+
+
+@lru_cache(maxsize=4096)
+def uuid_of(handle: bytes) -> UUID:
+    """A handle, 16 bytes, as a UUID.
+
+    Kept, since making one costs more than all else of a domain's share of a listing; and imported here, since `uuid`
+    is slow to import and many programs never ask.
+    """
+    from uuid import UUID
+
+    return UUID(bytes=handle)
 
 
 class DomainType(enum.Enum):
@@ -65,25 +81,29 @@ class VcpuState(enum.IntEnum):
     BLOCKED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class DomainRef:
-    """Which domain is meant: its UUID, and the id it had when last seen (None: it was not active)."""
+class DomainRef(NamedTuple):
+    """Which domain is meant: its handle (the UUID's 16 bytes), and the id it had when last seen (None: inactive)."""
 
-    uuid: UUID
+    handle: bytes
     domid: int | None = None
     name: str | None = None
 
+    @property
+    def uuid(self) -> UUID:
+        """The handle as a UUID."""
+        return uuid_of(self.handle)
 
-@dataclass(frozen=True, slots=True)
-class DomainInfo:
+
+class DomainInfo(NamedTuple):
     """One look at one domain. All of it is of one moment where the hypervisor serves it.
 
-    `name` is None while a domain has none in the store (being built or torn down). `flags` are the six letters of
-    `xl list` (running, blocked, paused, shut down, crashed, dying), None where only the store serves.
+    `handle` is the UUID's 16 bytes. `name` is None while a domain has none in the store (being built or torn down).
+    `flags` are the six letters of `xl list` (running, blocked, paused, shut down, crashed, dying), None where only the
+    store serves.
     """
 
     domid: int | None
-    uuid: UUID
+    handle: bytes
     name: str | None
     type: DomainType | None
     state: DomainState
@@ -105,13 +125,17 @@ class DomainInfo:
     """Claimed, but not yet populated (`xl list` adds it to the memory)."""
 
     @property
+    def uuid(self) -> UUID:
+        """The handle as a UUID."""
+        return uuid_of(self.handle)
+
+    @property
     def ref(self) -> DomainRef:
         """The identity in it."""
-        return DomainRef(self.uuid, self.domid, self.name)
+        return DomainRef(self.handle, self.domid, self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Vcpu:
+class Vcpu(NamedTuple):
     """One virtual CPU: what it does, where it runs, where it may run."""
 
     number: int
@@ -123,8 +147,7 @@ class Vcpu:
     soft_affinity: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class DomainStats:
+class DomainStats(NamedTuple):
     """Everything countable about one domain, of one pass over the host.
 
     `blocks` and `interfaces` pair a device with its counters (None: the backend keeps none, or is not in this

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["HypervisorVersion", "NodeInfo", "NumaCell", "Scheduler"]
 
 
-@dataclass(frozen=True, slots=True)
-class HypervisorVersion:
+class HypervisorVersion(NamedTuple):
     """Which Xen runs. `extra` is what the distribution appended (".5-pre"); None: not known.
 
     `sysctl` and `domctl` are the interface versions the hypervisor accepted, None where no hypercall was made;
@@ -37,8 +36,7 @@ class HypervisorVersion:
         return self.major * 1_000_000 + self.minor * 1_000 + int(digits or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeInfo:
+class NodeInfo(NamedTuple):
     """libvirt's `virNodeInfo`: the physical machine, not Domain 0. None: not known to this connection."""
 
     machine: str | None
@@ -57,8 +55,7 @@ class NodeInfo:
     """Threads per core."""
 
 
-@dataclass(frozen=True, slots=True)
-class NumaCell:
+class NumaCell(NamedTuple):
     """One NUMA node: its memory in KiB, and its distance to each node, in the order of the ids (10: itself)."""
 
     id: int
@@ -68,8 +65,7 @@ class NumaCell:
     distances: tuple[int | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduler:
+class Scheduler(NamedTuple):
     """The hypervisor's default scheduler: Xen's number for it and its name ("credit2")."""
 
     id: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Access", "Channel", "Route"]
 
@@ -25,8 +25,7 @@ class Channel(enum.Enum):
     LIBRARY = "library"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """One line of the table: `channels` serve `operation`, the first decides; none: not on this connection."""
 
     operation: str

@@ -170,6 +170,7 @@ def test_an_interrupt_while_bytes_are_moving_closes_the_connection() -> None:
         def __init__(self, wire: Wire) -> None:
             self.fileno = wire.link.fileno
             self.send = wire.link.send
+            self.tell_when_read = wire.link.tell_when_read
             self.shutdown = wire.link.shutdown
             self.close = wire.link.close
             self._receive = wire.link.receive

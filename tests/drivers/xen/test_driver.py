@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import pytest
 
 from purevirt._run import run_blocking
@@ -91,7 +89,7 @@ def test_any_bytes_are_a_name(name: bytes) -> None:
 def test_a_reused_id_is_not_mistaken() -> None:
     host = MemoryHost("one")
     ref = run_blocking(host.driver.lookup_id(1))
-    other = DomainRef(UUID(int=7), ref.domid)
+    other = DomainRef(bytes(15) + b"\7", ref.domid)
     with pytest.raises(NoSuchDomain):
         run_blocking(host.driver.domain_info(other))
 

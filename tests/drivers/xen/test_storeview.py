@@ -65,12 +65,13 @@ def test_only_numbers_are_ids() -> None:
 
 
 def test_a_restarted_domains_vm_path_has_a_suffix() -> None:
-    assert storeview.uuid_of(f"/vm/{UUID_1}-2".encode(), 5) == UUID_1
+    assert storeview.handle_of(f"/vm/{UUID_1}-2".encode(), 5) == UUID_1.bytes
 
 
 @given(st.binary(max_size=80))
-def test_any_value_is_a_uuid_or_none(value: bytes) -> None:
-    assert storeview.uuid_of(value, 5) is None or isinstance(storeview.uuid_of(value, 5), UUID)
+def test_any_value_is_a_handle_or_none(value: bytes) -> None:
+    handle = storeview.handle_of(value, 5)
+    assert handle is None or len(handle) == 16
 
 
 @given(st.binary(max_size=30))

@@ -20,7 +20,7 @@ def info(flags: int, emulation: int | None = 0) -> DomainInfo:
 
 
 def test_flags_are_told_one_by_one() -> None:
-    seen = info(DomainFlag.PAUSED | DomainFlag.BLOCKED | 0xFF0000)
+    seen = info(DomainFlag.PAUSED | DomainFlag.BLOCKED | 0xFFFF0000)
     assert (seen.paused, seen.blocked) == (True, True)
     assert (seen.running, seen.shutdown, seen.dying) == (False, False, False)
     assert info(DomainFlag.RUNNING).running

@@ -6,13 +6,11 @@ import os
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from purevirt import _version
 from purevirt.api import _hosts
 from purevirt.api import uri as uris
 from purevirt.api._async.domain import AsyncDomain
-from purevirt.api._async.store import AsyncStore
 from purevirt.drivers.base import STATS_GROUPS
 from purevirt.drivers.xen.open import is_dom0, open_driver
 from purevirt.errors import Closed, NoSuchDomain
@@ -28,6 +26,9 @@ from purevirt.model import (
 )
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from purevirt.api._async.store import AsyncStore
     from purevirt.drivers.xen.driver import XenDriver
 
 __all__ = ["AsyncConnection", "open_async", "open_async_read_only"]
@@ -44,7 +45,7 @@ class AsyncConnection:
         self._driver_or_none: XenDriver | None = driver
         self._lease = lease
         self._access = driver.access
-        self._store = AsyncStore(driver.store)
+        self._store: AsyncStore | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._driver_or_none is None else self._access.value
@@ -95,7 +96,11 @@ class AsyncConnection:
     @property
     def store(self) -> AsyncStore:
         """This host's Xen Store, over the connection's own channel: read-only if the connection is."""
-        self._driver  # noqa: B018 - raises Closed
+        driver = self._driver
+        if self._store is None:
+            from purevirt.api._async.store import AsyncStore  # not before somebody asks
+
+            self._store = AsyncStore(driver.store)
         return self._store
 
     def explain(self) -> tuple[Route, ...]:
@@ -177,18 +182,19 @@ class AsyncConnection:
 
     async def lookup_by_uuid(self, uuid: UUID | str) -> AsyncDomain:
         """The active domain with this UUID (`virDomainLookupByUUID`). NoSuchDomain, DomainAmbiguous."""
-        if not isinstance(uuid, UUID):
+        if isinstance(uuid, str):
+            from uuid import UUID
+
+            text = uuid
             try:
-                uuid = UUID(uuid)
+                uuid = UUID(text)
             except ValueError:
-                raise NoSuchDomain(
-                    f"{uuid!r} is no UUID", operation="lookup_uuid", domain=str(uuid)
-                ) from None
-        return AsyncDomain(self, await self._driver.lookup_uuid(uuid))
+                raise NoSuchDomain(f"{text!r} is no UUID", operation="lookup_uuid", domain=text) from None
+        return AsyncDomain(self, await self._driver.lookup_uuid(uuid.bytes))
 
     async def lookup(self, domain: str | int | UUID) -> AsyncDomain:
         """By id, UUID or name, as the command line takes it: digits are an id first, then perhaps a name."""
-        if isinstance(domain, UUID):
+        if not isinstance(domain, (str, int)):
             return await self.lookup_by_uuid(domain)
         text = str(domain)
         if text.isascii() and text.isdigit() and len(text) <= 5:

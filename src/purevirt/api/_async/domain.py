@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from purevirt.model import (
     BlockDevice,
@@ -19,6 +18,8 @@ from purevirt.model import (
 )
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from purevirt.api._async.connection import AsyncConnection
     from purevirt.drivers.base import Driver
 
@@ -44,10 +45,10 @@ class AsyncDomain:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, AsyncDomain):
             return NotImplemented
-        return self._ref.uuid == other._ref.uuid and self._connection is other._connection
+        return self._ref.handle == other._ref.handle and self._connection is other._connection
 
     def __hash__(self) -> int:
-        return hash(self._ref.uuid)
+        return hash(self._ref.handle)
 
     @property
     def connection(self) -> AsyncConnection:
@@ -67,7 +68,7 @@ class AsyncDomain:
         """Its id now (`virDomainGetID`); None if it is not active."""
         domid = await self._driver.domid(self._ref)
         if domid != self._ref.domid:
-            self._ref = DomainRef(self._ref.uuid, domid, self._ref.name)
+            self._ref = DomainRef(self._ref.handle, domid, self._ref.name)
         return domid
 
     async def is_active(self) -> bool:

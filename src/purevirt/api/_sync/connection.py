@@ -7,14 +7,12 @@ import os
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from purevirt import _version
 from purevirt._run import run_blocking
 from purevirt.api import _hosts
 from purevirt.api import uri as uris
 from purevirt.api._sync.domain import Domain
-from purevirt.api._sync.store import Store
 from purevirt.drivers.base import STATS_GROUPS
 from purevirt.drivers.xen.open import is_dom0, open_driver
 from purevirt.errors import Closed, NoSuchDomain
@@ -30,6 +28,9 @@ from purevirt.model import (
 )
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from purevirt.api._sync.store import Store
     from purevirt.drivers.xen.driver import XenDriver
 __all__ = ["Connection", "open", "open_read_only"]
 
@@ -45,7 +46,7 @@ class Connection:
         self._driver_or_none: XenDriver | None = driver
         self._lease = lease
         self._access = driver.access
-        self._store = Store(driver.store)
+        self._store: Store | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._driver_or_none is None else self._access.value
@@ -94,7 +95,11 @@ class Connection:
     @property
     def store(self) -> Store:
         """This host's Xen Store, over the connection's own channel: read-only if the connection is."""
-        self._driver
+        driver = self._driver
+        if self._store is None:
+            from purevirt.api._sync.store import Store
+
+            self._store = Store(driver.store)
         return self._store
 
     def explain(self) -> tuple[Route, ...]:
@@ -172,18 +177,19 @@ class Connection:
 
     def lookup_by_uuid(self, uuid: UUID | str) -> Domain:
         """The active domain with this UUID (`virDomainLookupByUUID`). NoSuchDomain, DomainAmbiguous."""
-        if not isinstance(uuid, UUID):
+        if isinstance(uuid, str):
+            from uuid import UUID
+
+            text = uuid
             try:
-                uuid = UUID(uuid)
+                uuid = UUID(text)
             except ValueError:
-                raise NoSuchDomain(
-                    f"{uuid!r} is no UUID", operation="lookup_uuid", domain=str(uuid)
-                ) from None
-        return Domain(self, run_blocking(self._driver.lookup_uuid(uuid)))
+                raise NoSuchDomain(f"{text!r} is no UUID", operation="lookup_uuid", domain=text) from None
+        return Domain(self, run_blocking(self._driver.lookup_uuid(uuid.bytes)))
 
     def lookup(self, domain: str | int | UUID) -> Domain:
         """By id, UUID or name, as the command line takes it: digits are an id first, then perhaps a name."""
-        if isinstance(domain, UUID):
+        if not isinstance(domain, (str, int)):
             return self.lookup_by_uuid(domain)
         text = str(domain)
         if text.isascii() and text.isdigit() and (len(text) <= 5):

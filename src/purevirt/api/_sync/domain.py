@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from purevirt._run import run_blocking
 from purevirt.model import (
@@ -21,6 +20,8 @@ from purevirt.model import (
 )
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from purevirt.api._sync.connection import Connection
     from purevirt.drivers.base import Driver
 __all__ = ["Domain"]
@@ -45,10 +46,10 @@ class Domain:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Domain):
             return NotImplemented
-        return self._ref.uuid == other._ref.uuid and self._connection is other._connection
+        return self._ref.handle == other._ref.handle and self._connection is other._connection
 
     def __hash__(self) -> int:
-        return hash(self._ref.uuid)
+        return hash(self._ref.handle)
 
     @property
     def connection(self) -> Connection:
@@ -68,7 +69,7 @@ class Domain:
         """Its id now (`virDomainGetID`); None if it is not active."""
         domid = run_blocking(self._driver.domid(self._ref))
         if domid != self._ref.domid:
-            self._ref = DomainRef(self._ref.uuid, domid, self._ref.name)
+            self._ref = DomainRef(self._ref.handle, domid, self._ref.name)
         return domid
 
     def is_active(self) -> bool:

@@ -47,7 +47,10 @@ class HostFiles:
         return sysfs.hypervisor_version(self.root)
 
     def property(self, name: str) -> str | None:
-        """/sys/hypervisor/properties: capabilities, changeset, features, pagesize, virtual_start, buildid."""
+        """/sys/hypervisor/properties: capabilities, changeset, features, pagesize, virtual_start.
+
+        The last three are hexadecimal. `buildid` is the bytes themselves, and so no text: ask the hypervisor.
+        """
         return sysfs.hypervisor_text(self.root, f"properties/{name}")
 
     def compilation(self, name: str) -> str | None:

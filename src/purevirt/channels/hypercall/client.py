@@ -40,6 +40,7 @@ OPEN_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
 
 _FIRST_ROOM = 256  # domains that a first listing has room for: one call on nearly every host, 28 KiB
+MAX_VCPU = 0x7FFF  # more than any Xen has; what is beyond would not fit the field
 _DENIED = "<denied>"  # what Xen puts in place of a text that its policy hides
 
 
@@ -253,6 +254,9 @@ class HypercallClient:
         self, domid: int, vcpu: int, *, timeout: float | None = READ_TIMEOUT
     ) -> VcpuInfo | None:
         """One virtual CPU; None if the domain has none of that number. NoSuchDomain."""
+        _check_domid(domid, "vcpu_info")
+        if not 0 <= vcpu <= MAX_VCPU:
+            return None
         deadline = Deadline(timeout)
         call = calls.vcpu_info(self._space(), self.interface, domid, vcpu)
         answer = await self._transport.call(call, deadline.left())
@@ -264,6 +268,9 @@ class HypercallClient:
         self, domid: int, vcpu: int, *, timeout: float | None = READ_TIMEOUT
     ) -> VcpuAffinity:
         """Where a virtual CPU may and should run. NoSuchDomain; HypercallError (EINVAL): it has no such vCPU."""
+        _check_domid(domid, "vcpu_affinity")
+        if not 0 <= vcpu <= MAX_VCPU:
+            raise exception_of(errno.EINVAL, operation="vcpu_affinity", domain=domid)
         call = calls.vcpu_affinity(self._space(), self.interface, domid, vcpu)
         return calls.vcpu_affinity_answer(await self._call(call, "vcpu_affinity", timeout, domid))
 
@@ -274,6 +281,11 @@ class HypercallClient:
         if answer.value == -errno.ESRCH:
             return await self.domain_info(domid, timeout=deadline.left()) is not None
         return False
+
+
+def _check_domid(domid: int, operation: str) -> None:
+    if not 0 <= domid < DOMID_FIRST_RESERVED:
+        raise exception_of(errno.ESRCH, operation=operation, domain=domid)
 
 
 async def _checked(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import struct
 import threading
@@ -36,10 +37,10 @@ _ABSENT = (errno.ENOENT, errno.ENXIO, errno.ENODEV)
 class PrivcmdTransport:
     """The hypervisor that this kernel runs on. Threads may share it; a fork's child may not use it."""
 
-    __slots__ = ("_arena", "_fd", "_generation", "_lock", "arch", "base", "capacity")
+    __slots__ = ("_arena", "_device", "_generation", "_lock", "arch", "base", "capacity")
 
-    def __init__(self, fd: int, arena: Arena, arch: str) -> None:
-        self._fd = fd
+    def __init__(self, device: io.FileIO, arena: Arena, arch: str) -> None:
+        self._device = device  # an object, so that one that nobody closes is closed with a ResourceWarning
         self._arena = arena
         self._lock = threading.Lock()
         self._generation = fork_generation()
@@ -58,18 +59,18 @@ class PrivcmdTransport:
                 operation="open",
                 channel=CHANNEL,
             )
-        fd = _open(root)
+        device = _open(root)
         try:
             arena = Arena(f"{root}/dev/xen/hypercall")
         except OSError as error:
-            os.close(fd)
+            device.close()
             raise ConnectError(
                 f"no memory for hypercalls: {error.strerror}",
                 operation="open",
                 channel=CHANNEL,
                 errno=error.errno,
             ) from error
-        return cls(fd, arena, arch)
+        return cls(device, arena, arch)
 
     async def call(self, hypercall: Hypercall, timeout: float | None) -> Answer:
         op, args, extents = hypercall
@@ -84,21 +85,18 @@ class PrivcmdTransport:
             for address, data in extents:
                 arena.put(address, data)
             try:
-                value = fcntl.ioctl(self._fd, IOCTL_PRIVCMD_HYPERCALL, words, True)
+                value = fcntl.ioctl(self._device, IOCTL_PRIVCMD_HYPERCALL, words, True)
             except OSError as error:
                 value = -(error.errno or errno.EIO)
             return Answer(value, tuple([arena.get(address, len(data)) for address, data in extents]))
 
     def close(self) -> None:
         if self._generation != fork_generation():
-            fd, self._fd = self._fd, -1  # the parent goes on with its own
-            if fd >= 0:
-                os.close(fd)
+            self._device.close()  # the parent goes on with its own
             return
         with self._lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
+            if not self._device.closed:
+                self._device.close()
                 self._arena.close()
 
     def _check(self) -> None:
@@ -107,19 +105,19 @@ class PrivcmdTransport:
                 f"this connection to {WHAT} was made before a fork: open another one in the child",
                 channel=CHANNEL,
             )
-        if self._fd < 0:
+        if self._device.closed:
             raise Closed(f"the connection to {WHAT} is closed", channel=CHANNEL)
 
 
-def _open(root: str) -> int:
+def _open(root: str) -> io.FileIO:
     path = f"{root}/dev/xen/privcmd"
     try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return io.FileIO(path, "r+")
     except OSError as error:
         first = error
     if first.errno in _ABSENT:
         try:
-            return os.open(f"{root}/proc/xen/privcmd", os.O_RDWR | os.O_CLOEXEC)
+            return io.FileIO(f"{root}/proc/xen/privcmd", "r+")
         except OSError as error:
             if error.errno not in _ABSENT:
                 path, first = f"{root}/proc/xen/privcmd", error

@@ -2,8 +2,9 @@
 
 The loop watches the descriptor (`add_reader`): one class serves the socket and the device, and receives into
 the same pipeline as the blocking transport. Batches wait in a queue until they are sent. When a task gives up
-(its time is over, or it is cancelled), packets of its batch that were not begun are forgotten, and the replies
-to the others are dropped when they come. So a daemon that has stopped reading cannot make the queue grow.
+(its time is over, or it is cancelled), packets of its batch that were not begun are forgotten, and the
+replies to the others are dropped when they come. So a daemon that has stopped reading cannot make the queue
+grow.
 
 When the stream ends, everything that waits fails at once with the reason.
 """

@@ -13,6 +13,14 @@ What keeps the stream whole when something goes wrong:
   what comes next could be anything. An interrupt while waiting, which is nearly always, costs nothing.
 - A fork is refused in the child, which would take the parent's replies.
 
+**Large batches.** C xenstored writes each reply in two pieces, and each piece would wake us: on
+one core that is two context switches, a poll and a recv for each reply, more than all the rest. So after a
+large batch we first wait until the daemon has *read* it, which it does as it answers, and then receive many
+replies at once: a third less time for 100 reads, less than half of it ours. That moment can be seen: the
+socket becomes writable, if its send buffer is so small that anything in flight fills it
+(`Link.tell_when_read`), and replies do not end a poll for POLLOUT alone. A daemon that stops reading because
+its own replies are stuck is why this wait ends after 2 ms.
+
 A consumer of watch events waits without the lock, so that another thread can add a watch meanwhile; whoever
 receives an event writes to the waiter's pipe.
 """
@@ -38,6 +46,9 @@ __all__ = ["BlockingTransport", "Body", "Connector", "as_body"]
 
 _monotonic = time.monotonic
 _SMALL, _LARGE = 8192, 65536  # what to receive at most: for one reply, for many
+_MANY = 8  # a batch of so many is worth waiting for
+_WINDOW = 1280  # bytes that are sent before the other side is let read them
+_PATIENCE = 2.0  # milliseconds: for the other side to read, before its replies are looked for
 _ROUNDS = 16  # a store that changes faster than it can be read must not hold a poller for ever
 
 
@@ -46,6 +57,7 @@ class BlockingTransport:
 
     __slots__ = (
         "__weakref__",
+        "_either_poll",
         "_generation",
         "_link",
         "_lock",
@@ -53,8 +65,10 @@ class BlockingTransport:
         "_pipeline",
         "_poll",
         "_poller",
+        "_read_poll",
         "_reason",
         "_send",
+        "_told_when_read",
         "_unsent",
         "_waiters",
         "_wake",
@@ -71,9 +85,11 @@ class BlockingTransport:
         self._moving = False
         self._waiters = 0
         self._wake: tuple[int, int] | None = None
-        self._poller = select.poll()
-        self._poller.register(link.fileno(), select.POLLIN)
+        self._poller = _poller(link.fileno(), select.POLLIN)
         self._poll = self._poller.poll
+        self._told_when_read = link.tell_when_read()
+        self._read_poll = _poller(link.fileno(), select.POLLOUT).poll
+        self._either_poll = _poller(link.fileno(), select.POLLIN | select.POLLOUT).poll
         if not link.can_shutdown:
             # Nothing else wakes a thread that waits for a reply when another closes the connection.
             self._poller.register(self._wake_pipe()[0], select.POLLIN)
@@ -120,52 +136,55 @@ class BlockingTransport:
             self._release()
 
     def _start(self, batch: Batch, deadline: float | None) -> None:
-        """Send the batch; receive meanwhile if it does not fit at once. TimeoutError at the deadline."""
+        """Send the batch; receive meanwhile if it is large. TimeoutError at the deadline."""
         data = self._unsent + batch.data if self._unsent else batch.data
         sent = 0
+        if batch.missing < _MANY:
+            sent = self._push(data)
+            if sent == len(data):
+                self._unsent = b""
+                return
+        view = memoryview(data)
+        try:
+            while sent < len(data):
+                sent += self._push(view[sent : sent + _WINDOW])
+                if self._told_when_read and sent < len(data):
+                    self._make_room(deadline)
+        finally:
+            self._unsent = data[sent : packet_end(data, sent)]
+        if self._told_when_read:
+            self._until_read(deadline)
+
+    def _push(self, data: bytes | memoryview) -> int:
+        """Send once, without waiting. How many bytes went out."""
         self._moving = True
         try:
             sent = self._send(data)
         except BlockingIOError:
-            pass
+            sent = 0
         except Refused as refused:
             sent = refused.size
             self._feed(refused.reply)
         except OSError as error:
             raise self._lost(error) from error
-        if sent == len(data):
-            self._unsent = b""
-            self._moving = False
-            return
-        self._send_rest(memoryview(data), sent, deadline)
+        self._moving = False
+        return sent
 
-    def _send_rest(self, data: memoryview, sent: int, deadline: float | None) -> None:
-        if self._link.can_shutdown:
-            self._poller.modify(self._link.fileno(), select.POLLIN | select.POLLOUT)
-        try:
-            while sent < len(data):
-                try:
-                    self._moving = True
-                    sent += self._send(data[sent:])
-                except BlockingIOError:
-                    pass
-                except Refused as refused:
-                    sent += refused.size
-                    self._feed(refused.reply)
-                except OSError as error:
-                    raise self._lost(error) from error
-                self._moving = False
-                if sent < len(data) and self._link.can_shutdown:
-                    left = None if deadline is None else (deadline - _monotonic()) * 1000
-                    if left is not None and left <= 0:
-                        raise TimeoutError
-                    for _, events in self._poll(left):
-                        if events & ~select.POLLOUT:
-                            self._receive(_LARGE)
-        finally:
-            self._unsent = bytes(data[sent : packet_end(data, sent)])
-            if self._link.can_shutdown and self._reason is None:
-                self._poller.modify(self._link.fileno(), select.POLLIN)
+    def _make_room(self, deadline: float | None) -> None:
+        """Wait until more can be sent, or something was received. TimeoutError at the deadline."""
+        received = self._receive(_LARGE)  # the answers to the window before
+        if self._until_read(deadline) or received:
+            return
+        left = None if deadline is None else (deadline - _monotonic()) * 1000
+        if left is not None and left <= 0:
+            raise TimeoutError
+        self._either_poll(left)
+        self._receive(_LARGE)
+
+    def _until_read(self, deadline: float | None) -> bool:
+        """Wait, but not long, until the other side has read everything; whether it has. See the essay above."""
+        left = _PATIENCE if deadline is None else min(_PATIENCE, (deadline - _monotonic()) * 1000)
+        return left > 0 and bool(self._read_poll(left))
 
     def _receive(self, size: int) -> bool:
         """Receive once, without waiting, and file what came. Whether anything did."""
@@ -205,8 +224,7 @@ class BlockingTransport:
             self._waiters += 1
         finally:
             self._release()
-        poller = select.poll()
-        poller.register(self._link.fileno(), select.POLLIN)
+        poller = _poller(self._link.fileno(), select.POLLIN)
         poller.register(wake, select.POLLIN)
         try:
             while not ready():
@@ -325,6 +343,12 @@ class BlockingTransport:
                 for fd in self._wake:
                     os.close(fd)
                 self._wake = None
+
+
+def _poller(fd: int, events: int) -> select.poll:
+    poller = select.poll()
+    poller.register(fd, events)
+    return poller
 
 
 class Connector:

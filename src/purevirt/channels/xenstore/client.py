@@ -96,7 +96,7 @@ class Transaction(Nodes):
 
 
 class _Ended:
-    """The transport of a transaction that has ended: checks nothing while it lasts, and lets nothing through."""
+    """The transport of a transaction that has ended: nothing gets through."""
 
     closed = True
     on_event: Callable[[bytes], None] | None = None

@@ -44,6 +44,8 @@ __all__ = [
 
 DEVICE_MAX_PAYLOAD = 4096 - HEADER.size
 
+_SEND_BUFFER = 4096
+
 HINT = "run as root, or let the Xen daemon serve a read-only socket"
 
 
@@ -70,6 +72,9 @@ class Link(Protocol):
     def send(self, data: bytes | memoryview) -> int:
         """Send some of the packets; how many bytes. BlockingIOError if none can be taken now; Refused."""
 
+    def tell_when_read(self) -> bool:
+        """Let "writable" mean "the other side has read all that was sent", if that is possible."""
+
     def shutdown(self) -> None:
         """Wake whoever waits on the link, and let no more pass."""
 
@@ -95,6 +100,12 @@ class SocketLink:
         # MSG_NOSIGNAL: a program that restored SIGPIPE, as command lines do, must not die of a daemon's
         # restart.
         return self._socket.send(data, socket.MSG_NOSIGNAL)
+
+    def tell_when_read(self) -> bool:
+        # Linux calls a Unix socket writable while a quarter of its send buffer is in flight; a packet in
+        # flight counts for some 3 KiB there, so of so small a buffer each is more than a quarter.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        return True
 
     def shutdown(self) -> None:
         with suppress(OSError):  # the other side was faster
@@ -135,6 +146,9 @@ class DeviceLink:
             name = errno.errorcode.get(error.errno or 0, "EIO")
             reply = error_payload(name if name in ERRNOS else "EIO")
             raise Refused(size, encode(Op.ERROR, req_id, tx_id, reply)) from error
+
+    def tell_when_read(self) -> bool:
+        return False
 
     def shutdown(self) -> None:
         pass  # the device has no such thing: whoever waits on it waits on a pipe as well

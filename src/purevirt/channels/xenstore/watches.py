@@ -259,9 +259,10 @@ class Watcher:
         if not self._transport.closed:
             return
         await self._transport.close()
-        if self._give_up is None:
-            self._give_up = time.monotonic() + self._reconnect
-        last = self._give_up if deadline is None else min(self._give_up, deadline)
+        give_up = self._give_up
+        if give_up is None:
+            give_up = self._give_up = time.monotonic() + self._reconnect
+        last = give_up if deadline is None else min(give_up, deadline)
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -270,7 +271,7 @@ class Watcher:
                 return
             except (ConnectError, Closed, Timeout) as error:
                 if time.monotonic() + pause >= last:
-                    if time.monotonic() + pause >= self._give_up:
+                    if time.monotonic() + pause >= give_up:
                         self._give_up = None
                     if not isinstance(error, Closed):
                         raise

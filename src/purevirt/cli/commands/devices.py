@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from purevirt.cli import output
-from purevirt.cli.context import Session, domain_argument, json_option, pass_session
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from purevirt.cli.context import domain_argument, json_option, pass_session
+from purevirt.cli.session import Session
 
 
 @click.command()
@@ -92,11 +89,11 @@ def domifstat(session: Session, domain: str, interface: str | None) -> None:
     _print_counters(session, {device: found.interface_stats(device) for device in devices})
 
 
-def _print_counters(session: Session, counters: Mapping[str, DataclassInstance]) -> None:
+def _print_counters(session: Session, counters: Mapping[str, Any]) -> None:
     if session.json:
         output.print_json(counters)
         return
     for device, values in counters.items():
-        for key, value in asdict(values).items():
+        for key, value in values._asdict().items():
             if value is not None:
                 click.echo(f"{output.text(device)} {key} {value}")

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from purevirt.cli import output
-from purevirt.cli.context import Session, domain_argument, json_option, pass_session
-
-if TYPE_CHECKING:
-    import purevirt
-
-
-def state_word(info: purevirt.DomainInfo) -> str:
-    """A state as virsh writes it; "no state" where it cannot be known."""
-    words = {"NOSTATE": "no state", "BLOCKED": "idle", "SHUTDOWN": "in shutdown", "SHUTOFF": "shut off"}
-    return words.get(info.state.name, info.state.name.lower())
+from purevirt.cli import listing, output
+from purevirt.cli.context import domain_argument, json_option, pass_session
+from purevirt.cli.session import Session
 
 
 @click.command("list")
@@ -32,36 +22,7 @@ def list_(session: Session, everything: bool, inactive: bool, only: str | None) 
 
     State, memory, vCPUs and CPU time are the hypervisor's; with -r they are unknown ("-").
     """
-    infos = [] if inactive else session.connection.domain_infos()
-    if inactive:
-        session.connection.count_domains()  # the host must be there, to say anything of it
-    if everything or inactive:
-        click.echo(
-            "purevirt: inactive domains are not known: no Xen daemon keeps definitions on this host", err=True
-        )
-    if session.json:
-        output.print_json(infos)
-    elif only is not None:
-        for info in infos:
-            value = {"name": info.name, "uuid": info.uuid, "id": info.domid}[only]
-            click.echo(output.text(value))
-    else:
-        output.table(
-            ("Id", "Name", "State", "Type", "Memory", "vCPUs", "CPU time"),
-            [
-                (
-                    info.domid,
-                    info.name,
-                    state_word(info),
-                    None if info.type is None else info.type.name,
-                    output.kib(info.memory_kib),
-                    info.vcpus,
-                    output.seconds(info.cpu_time_ns),
-                )
-                for info in infos
-            ],
-            right=("Memory", "vCPUs", "CPU time"),
-        )
+    listing.show(session, everything=everything, inactive=inactive, only=only)
 
 
 @click.command()
@@ -82,7 +43,7 @@ def dominfo(session: Session, domain: str) -> None:
         ("Name", info.name),
         ("UUID", info.uuid),
         ("Type", None if info.type is None else info.type.name),
-        ("State", state_word(info)),
+        ("State", listing.state_word(info)),
         ("Reason", info.reason),
         ("CPU(s)", info.vcpus),
         ("Max CPU(s)", info.max_vcpus),
@@ -107,7 +68,7 @@ def domstate(session: Session, domain: str, reason: bool) -> None:
     if session.json:
         output.print_json({"state": info.state, "reason": info.reason, "flags": info.flags})
     else:
-        click.echo(state_word(info) + (f" ({info.reason.value})" if reason else ""))
+        click.echo(listing.state_word(info) + (f" ({info.reason.value})" if reason else ""))
 
 
 @click.command()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from purevirt.cli.context import Session, json_option, pass_session
+from purevirt.cli.context import json_option, pass_session
+from purevirt.cli.session import Session
 
 if TYPE_CHECKING:
     from purevirt import testing

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from purevirt.cli import output
-from purevirt.cli.context import Session, json_option, pass_session
+from purevirt.cli.context import json_option, pass_session
+from purevirt.cli.session import Session
 
 
 @click.command()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import click
 
 from purevirt.cli import output
-from purevirt.cli.context import Session, json_option, pass_session
+from purevirt.cli.context import json_option, pass_session
+from purevirt.cli.session import Session
 from purevirt.errors import NoSuchDomain
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
     import purevirt
 
 
@@ -91,7 +89,7 @@ def flatten(stats: purevirt.DomainStats) -> list[tuple[str, object]]:
     return [(key, value) for key, value in pairs if value is not None]
 
 
-def _figures(counters: DataclassInstance | None) -> list[tuple[str, object]]:
+def _figures(counters: purevirt.BlockStats | purevirt.InterfaceStats | None) -> list[tuple[str, object]]:
     if counters is None:
         return []
-    return list(dataclasses.asdict(counters).items())
+    return list(counters._asdict().items())

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import click
 
 from purevirt.cli import output
-from purevirt.cli.context import Session, json_option, pass_session
+from purevirt.cli.context import json_option, pass_session
+from purevirt.cli.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

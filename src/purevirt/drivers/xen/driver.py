@@ -7,7 +7,6 @@ domain that is meant (identity: domid and handle); everything textual is in `hyp
 from __future__ import annotations
 
 from typing import TypeVar
-from uuid import UUID
 
 from purevirt.channels.files import HostFiles
 from purevirt.channels.hypercall.client import HypercallClient
@@ -151,7 +150,7 @@ class XenDriver:
         if self._route("lookup_id") is Channel.HYPERVISOR:
             info = await self._hv.domain_info(domid)
             if info is not None:
-                return DomainRef(UUID(bytes=info.handle), domid, await self._names.one(domid))
+                return DomainRef(info.handle, domid, await self._names.one(domid))
         else:
             for known in await storeview.domain_infos(self.store, [domid]):
                 return known.ref
@@ -169,11 +168,11 @@ class XenDriver:
             )
         return found[0]
 
-    async def lookup_uuid(self, uuid: UUID) -> DomainRef:
+    async def lookup_uuid(self, handle: bytes) -> DomainRef:
         if self._route("lookup_uuid") is Channel.HYPERVISOR:
-            info = await self._find(DomainRef(uuid), "lookup_uuid")
-            return DomainRef(uuid, info.domid, await self._names.one(info.domid))
-        return (await self._find_in_store(DomainRef(uuid), "lookup_uuid")).ref
+            info = await self._find(DomainRef(handle), "lookup_uuid")
+            return DomainRef(handle, info.domid, await self._names.one(info.domid))
+        return (await self._find_in_store(DomainRef(handle), "lookup_uuid")).ref
 
     async def domain_stats(self, groups: frozenset[str]) -> list[DomainStats]:
         measured = self._route("domain_stats") is Channel.HYPERVISOR
@@ -206,7 +205,7 @@ class XenDriver:
 
     async def _find(self, ref: DomainRef, operation: str) -> WireInfo:
         """The active domain that is meant: by its last id if the handle is still the same, else by UUID."""
-        handle = ref.uuid.bytes
+        handle = ref.handle
         if ref.domid is not None:
             info = await self._hv.domain_info(ref.domid)
             if info is not None and info.handle == handle:
@@ -217,10 +216,12 @@ class XenDriver:
     async def _find_in_store(self, ref: DomainRef, operation: str) -> DomainInfo:
         if ref.domid is not None:
             for info in await storeview.domain_infos(self.store, [ref.domid]):
-                if info.uuid == ref.uuid:
+                if info.handle == ref.handle:
                     return info
         domids = await storeview.domain_ids(self.store)
-        found = [info for info in await storeview.domain_infos(self.store, domids) if info.uuid == ref.uuid]
+        found = [
+            info for info in await storeview.domain_infos(self.store, domids) if info.handle == ref.handle
+        ]
         return _only(found, [info.domid for info in found], ref, operation)
 
     async def _active_id(self, ref: DomainRef, operation: str) -> int:

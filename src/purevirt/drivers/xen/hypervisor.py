@@ -8,8 +8,6 @@ down with code "suspend" has stopped itself in order to be saved or migrated: it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from uuid import UUID
 
 from purevirt.model import (
     DomainInfo,
@@ -47,12 +45,6 @@ _TYPES = {kind.value: kind for kind in DomainType}
 
 # Made once for each combination of flags that is ever seen, since a listing asks for every domain again.
 _states: dict[int, tuple[DomainState, StateReason, str]] = {}
-
-
-@lru_cache(maxsize=4096)
-def uuid_of(handle: bytes) -> UUID:
-    """A handle as a UUID. Kept, because making one costs a third of a domain's share of a listing."""
-    return UUID(bytes=handle)
 
 
 def _decode_flags(flags: int) -> tuple[DomainState, StateReason, str]:
@@ -109,7 +101,7 @@ def domain_info(info: wire.DomainInfo, name: str | None) -> DomainInfo:
     max_pages = info.max_pages
     return DomainInfo(
         info.domid,
-        uuid_of(info.handle),
+        info.handle,
         name,
         domain_type(info),
         state,

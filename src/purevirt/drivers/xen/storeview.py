@@ -7,16 +7,15 @@ and online vCPUs are None; the memory target, the maximum, the number of vCPUs a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen import storepaths as paths
 from purevirt.errors import NoSuchNode
 from purevirt.model import DomainInfo, DomainState, DomainType, StateReason
 
-__all__ = ["decode_text", "domain_ids", "domain_infos", "parse_int", "uuid_of"]
+__all__ = ["decode_text", "domain_ids", "domain_infos", "handle_of", "parse_int"]
 
-_ZERO = UUID(int=0)
+_ZERO = bytes(16)
 
 
 def decode_text(value: bytes | None) -> str | None:
@@ -31,15 +30,16 @@ def parse_int(value: bytes | None) -> int | None:
     return int(value)
 
 
-def uuid_of(vm: bytes | None, domid: int) -> UUID | None:
-    """From the value of …/vm, "/vm/UUID". Domain 0 has none; its handle is zero."""
+def handle_of(vm: bytes | None, domid: int) -> bytes | None:
+    """The handle, from the value of …/vm, "/vm/UUID". Domain 0 has none; its handle is zero."""
     if vm is not None:
-        text = vm.decode("ascii", "replace").rpartition("/")[2]
         # A restarted domain of xend's time has a suffix: /vm/UUID-1.
-        try:
-            return UUID(text[:36])
-        except ValueError:
-            pass
+        text = vm.rpartition(b"/")[2][:36]
+        if len(text) == 36 and text[8:24:5] == b"----":
+            try:
+                return bytes.fromhex(text.replace(b"-", b"").decode("ascii"))
+            except ValueError:
+                pass
     return _ZERO if domid == 0 else None
 
 
@@ -71,14 +71,14 @@ async def domain_infos(store: StoreClient, domids: Sequence[int]) -> list[Domain
     infos: list[DomainInfo] = []
     for index, domid in enumerate(domids):
         vm, name, target, static_max, kind = values[5 * index : 5 * index + 5]
-        uuid = uuid_of(vm, domid)
-        if uuid is None or (vm is None and name is None):
+        handle = handle_of(vm, domid)
+        if handle is None or (vm is None and name is None):
             continue
         entries = cpus[index]
         infos.append(
             DomainInfo(
                 domid=domid,
-                uuid=uuid,
+                handle=handle,
                 name=decode_text(name),
                 type=_type(kind),
                 state=DomainState.NOSTATE,

@@ -360,7 +360,7 @@ def domain_infos_answer(answer: Answer, versions: Interface) -> list[DomainInfo]
 
 
 def domain_info(space: Layout, versions: Interface, domid: int) -> Hypercall:
-    """getdomaininfo. Xen may answer with the next domain where `domid` is none: compare the ids."""
+    """getdomaininfo. Before 4.18, Xen answers with the next domain where `domid` is none: compare the ids."""
     return _domctl(space, versions, Domctl.GETDOMAININFO, domid)
 
 

@@ -161,5 +161,8 @@ FEATURES: tuple[str, ...] = (
     "linux_rsdp_unrestricted",
     "not_direct_mapped",
     "direct_mapped",
+    "runstate_phys_area",
+    "vcpu_time_phys_area",
+    "dm_msix_all_writes",
 )
 """XENFEAT_*: the name of each bit of `features()`, from bit 0."""

@@ -1,0 +1,56 @@
+"""One command line: its global options, its connection, and how its failure is told. Without click: see `quick`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import purevirt
+    from purevirt.errors import XenError
+
+__all__ = ["Session", "abandon_output", "report"]
+
+
+class Session:
+    """The global options, and the connection, opened when first needed."""
+
+    def __init__(self) -> None:
+        self.uri: str | None = None
+        self.read_only = False
+        self.timeout = 5.0
+        self.json = False
+        self._connection: purevirt.Connection | None = None
+
+    @property
+    def connection(self) -> purevirt.Connection:
+        """The host that -c and -r name."""
+        if self._connection is None:
+            import purevirt
+
+            opener = purevirt.open_read_only if self.read_only else purevirt.open
+            self._connection = opener(self.uri, timeout=self.timeout)
+        return self._connection
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def report(error: XenError, *, as_json: bool) -> int:
+    """Tell an error in one line on standard error; returns the exit status."""
+    if as_json:
+        import json
+
+        print(json.dumps({"error": error.as_dict()}), file=sys.stderr)
+    else:
+        print("purevirt: " + " ".join(str(error).split("\n")), file=sys.stderr)
+    return error.exit_status
+
+
+def abandon_output() -> None:
+    """The reader has gone (`| head`): not our error. Keeps the interpreter from flushing into the void."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,73 @@
+"""The short way and the long way to `list` say the same; what is not plain is left to the long way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from purevirt import testing
+from purevirt.cli import app, quick
+
+PLAIN = [
+    ["list"],
+    ["-r", "list"],
+    ["list", "--all"],
+    ["list", "--name"],
+    ["list", "--uuid", "--all"],
+    ["list", "--id"],
+    ["list", "--json"],
+    ["--readonly", "list", "--json"],
+]
+NOT_PLAIN = [
+    [],
+    ["dominfo", "test"],
+    ["list", "--inactive"],
+    ["list", "--help"],
+    ["list", "--nam"],
+    ["list", "extra"],
+    ["--timeout", "3", "list"],
+    ["-c"],
+    ["-cxen:///", "list"],
+    ["--version"],
+]
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[testing.Host]:
+    with testing.Host(held=True) as simulated:
+        yield simulated
+
+
+@pytest.mark.parametrize("arguments", PLAIN, ids=" ".join)
+def test_both_ways_say_the_same(
+    host: testing.Host, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    line = ["-c", host.uri, *arguments]
+    short = quick.run(line), capsys.readouterr()
+    long = app.run(line), capsys.readouterr()
+    assert short == long
+    assert short[0] == 0
+    assert short[1].out
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_both_ways_fail_alike(capsys: pytest.CaptureFixture[str], json: list[str]) -> None:
+    line = ["-c", "xen:///?root=/no/such/host", "list", *json]
+    short = quick.run(line), capsys.readouterr()
+    long = app.run(line), capsys.readouterr()
+    assert short == long
+    assert short[0] == 5
+
+
+@pytest.mark.parametrize("arguments", NOT_PLAIN, ids=lambda arguments: " ".join(arguments) or "nothing")
+def test_what_is_not_plain_is_left_to_the_long_way(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert quick.run(arguments) is None
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_completion_is_left_to_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_PUREVIRT_COMPLETE", "bash_complete")
+    assert quick.run(["list"]) is None
