@@ -21,8 +21,8 @@ COUNT = 50
 
 
 def main() -> None:
-    options = report.options(__doc__, 15)
-    with lab.boot() as host:
+    options = report.options(__doc__, 11, xsave="with XSAVE, as real hosts have (see lab/qemu.py)")
+    with lab.boot(xsave=options.xsave) as host:
         host.install_checkout(Path(__file__).resolve().parents[1])
         host.start_libvirtd()
         host.create_mini_guests(COUNT, paused=True, by="libvirt")

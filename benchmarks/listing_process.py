@@ -15,6 +15,7 @@ def process(*argv: str) -> Callable[[], object]:
 
 def main() -> None:
     options = report.options(__doc__, 15)
+    report.pin_with("libvirtd", "oxenstored", "xenstored")
     candidates = {
         "virsh list --all": process("virsh", "-c", "xen:///", "list", "--all"),
         "xl list": process("xl", "list"),

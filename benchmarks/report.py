@@ -8,9 +8,10 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Row", "interleave", "milliseconds", "options", "pin", "show"]
+__all__ = ["Row", "interleave", "milliseconds", "options", "pin", "pin_with", "show"]
 
 
 class Row(NamedTuple):
@@ -49,6 +50,18 @@ def pin(cpu: int) -> None:
     os.sched_setaffinity(0, {cpu})
 
 
+def pin_with(*programs: str, cpu: int = 0) -> None:
+    """Stay on one processor with every process of these names, all their threads: both ends of each socket."""
+    pin(cpu)
+    for status in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if status.read_text().strip() in programs:
+                for task in (status.parent / "task").iterdir():
+                    os.sched_setaffinity(int(task.name), {cpu})
+        except OSError:
+            continue  # it has ended
+
+
 def show(
     title: str, rows: Sequence[Row], peer: str, *, as_json: bool = False, notes: Sequence[str] = ()
 ) -> None:
@@ -71,11 +84,13 @@ def show(
         print(f"  {note}")
 
 
-def options(description: str | None, rounds: int) -> argparse.Namespace:
-    """--json and --rounds, for each benchmark."""
+def options(description: str | None, rounds: int, **switches: str) -> argparse.Namespace:
+    """--json and --rounds, for each benchmark; and the switches it has of its own."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--rounds", type=int, default=rounds, help=f"counted runs of each candidate ({rounds})"
     )
+    for name, words in switches.items():
+        parser.add_argument(f"--{name}", action="store_true", help=words)
     return parser.parse_args()

@@ -5,6 +5,7 @@ Software emulation (TCG): Xen itself cannot run on KVM here. The choices that ar
 - `smap=off`: with it, Domain 0's kernel dies at start. `rdtscp=off`: with it, PVH guests hang.
 - `xsave=off`: with it, about one process in 200 in Domain 0 died of memory that was not what it wrote (seen in
   `xl`, Python and ld.so); without it, none of 1,500. Xen and Linux then use FXSAVE, and nobody uses AVX.
+  Every real host has it, and saves more at each switch between processes: `xsave=True` is for comparing.
 - Xen takes Domain 0's kernel and its initramfs as two modules, which QEMU's `-initrd` separates by a comma.
 - A PV Domain 0 needs `iommu_platform=on` for virtio: its pages are not where it thinks they are.
 - `restrict=on`: Domain 0 reaches nothing outside; only the agent's port is forwarded to it, from 127.0.0.1.
@@ -44,7 +45,14 @@ class Qemu:
     """
 
     def __init__(
-        self, image: Image, run_dir: Path, *, memory_mb: int, dom0_memory_mb: int, share: Path | None
+        self,
+        image: Image,
+        run_dir: Path,
+        *,
+        memory_mb: int,
+        dom0_memory_mb: int,
+        share: Path | None,
+        xsave: bool,
     ) -> None:
         self.console = run_dir / "console.log"
         self.errors = run_dir / "qemu.log"
@@ -53,7 +61,9 @@ class Qemu:
         for target in (image.xen, image.kernel, image.disk):
             (run_dir / target.name).symlink_to(target)
         self.port = free_port()
-        argv = command_line(self.port, memory_mb=memory_mb, dom0_memory_mb=dom0_memory_mb, share=share)
+        argv = command_line(
+            self.port, memory_mb=memory_mb, dom0_memory_mb=dom0_memory_mb, share=share, xsave=xsave
+        )
         (run_dir / "command").write_text(shlex.join(argv) + "\n")
         reading, self._alive = os.pipe()
         with open(self.errors, "wb") as errors:
@@ -87,7 +97,9 @@ class Qemu:
         )
 
 
-def command_line(port: int, *, memory_mb: int, dom0_memory_mb: int, share: Path | None) -> list[str]:
+def command_line(
+    port: int, *, memory_mb: int, dom0_memory_mb: int, share: Path | None, xsave: bool = False
+) -> list[str]:
     """QEMU's arguments; `memory_mb` is the whole machine's."""
     xen = f"dom0_mem={dom0_memory_mb}M,max:{dom0_memory_mb}M dom0_max_vcpus=2 bootscrub=0 noreboot"
     linux = "console=hvc0 quiet loglevel=4 mitigations=off panic=0 rdinit=/init"
@@ -97,7 +109,7 @@ def command_line(port: int, *, memory_mb: int, dom0_memory_mb: int, share: Path 
         "-accel",
         "tcg,thread=multi",
         "-cpu",
-        "max,smap=off,rdtscp=off,xsave=off",
+        "max,smap=off,rdtscp=off" + ("" if xsave else ",xsave=off"),
         "-smp",
         "2",
         "-m",

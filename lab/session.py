@@ -40,12 +40,14 @@ def boot(
     share: str | Path | None = None,
     store: str = "oxenstored",
     deadline: float | None = None,
+    xsave: bool = False,
 ) -> Iterator[Host]:
     """Boot Xen and a Domain 0 in QEMU; the context's value answers commands, its end is the machine's.
 
     `memory_mb` is the whole machine's, `dom0_memory_mb` Domain 0's part; the rest is for guests. The
     directory `share` appears in Domain 0 as /share, read-only. `store` is the XenStore daemon, "oxenstored"
-    or "xenstored". `deadline` is in seconds, per attempt: default `$PUREVIRT_LAB_DEADLINE`, or 120.
+    or "xenstored". `deadline` is in seconds, per attempt: default `$PUREVIRT_LAB_DEADLINE`, or 120. `xsave`:
+    with the XSAVE that real hosts have, and with processes that die now and then (see `qemu`).
     """
     if store not in ("oxenstored", "xenstored"):
         raise LabError(f"unknown XenStore daemon {store!r}; there are oxenstored and xenstored")
@@ -60,7 +62,14 @@ def boot(
     started = time.monotonic()
     client = None
     for attempt in (1, 2):
-        qemu = _start(built, config, memory_mb, dom0_memory_mb, Path(share) if share is not None else None)
+        qemu = Qemu(
+            built,
+            _prepare(built, config),
+            memory_mb=memory_mb,
+            dom0_memory_mb=dom0_memory_mb,
+            share=Path(share) if share is not None else None,
+            xsave=xsave,
+        )
         try:
             client = _wait_until_ready(qemu, config["token"], deadline)
             break
@@ -84,13 +93,12 @@ def boot(
         qemu.stop()
 
 
-def _start(
-    built: Image, config: dict[str, str], memory_mb: int, dom0_memory_mb: int, share: Path | None
-) -> Qemu:
+def _prepare(built: Image, config: dict[str, str]) -> Path:
+    """The directory of a new boot, with its initramfs."""
     run_dir = _new_run_dir()
     with open(os.open(run_dir / "initrd.img", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
         file.write(initrd.dom0(built, config))
-    return Qemu(built, run_dir, memory_mb=memory_mb, dom0_memory_mb=dom0_memory_mb, share=share)
+    return run_dir
 
 
 def _new_run_dir() -> Path:

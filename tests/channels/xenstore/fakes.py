@@ -25,7 +25,7 @@ from purevirt.channels.xenstore.aio import AsyncioTransport
 from purevirt.channels.xenstore.blocking import BlockingTransport
 from purevirt.channels.xenstore.links import DeviceLink, Link, SocketLink
 from purevirt.channels.xenstore.transport import Request
-from purevirt.wire.xenstore import HEADER, Decoder, Op, Packet, encode, error_payload
+from purevirt.wire.xenstore import Decoder, Op, Packet, encode, error_payload
 
 MODES = ("blocking", "aio")
 
@@ -83,47 +83,55 @@ class Wire:
 class Device(Wire):
     """A connection through what behaves like /dev/xen/xenbus.
 
-    A write is one message: it is a datagram here, so that each arrives alone; more than 4096 bytes are
-    refused, and so is the request whose id is in `refuse`, with that errno. Replies come as a stream, as the
-    kernel's do.
+    A write is one message. More than 4096 bytes are refused, and so is the request whose id is in `refuse`, with
+    that errno. The others are answered at once: with the bytes that `answers` has for their id (None: not at all),
+    else with the id as the value. A message that is written before the one before it was answered spoils that one,
+    as in the kernel: `spoilt`.
     """
 
     def __init__(self) -> None:
         reads, self.server = socket.socketpair()
-        self._writes, self.messages = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.refuse: dict[int, int] = {}
-        self.link = _DeviceLink(io.FileIO(reads.detach(), "r+"), self._writes, self.refuse)
-        self._decoder = Decoder()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        self._writes.close()
-        self.messages.close()
+        self.answers: dict[int, bytes | None] = {}
+        self.written: list[Packet] = []
+        self.spoilt: list[int] = []
+        self.link = _DeviceLink(io.FileIO(reads.detach(), "r+"), self)
 
     def received(self) -> list[Packet]:
-        packets: list[Packet] = []
-        while True:
-            try:
-                packets += self._decoder.feed(self.messages.recv(65536, socket.MSG_DONTWAIT))
-            except BlockingIOError:
-                return packets
+        written, self.written = self.written, []
+        return written
+
+    def write(self, data: bytes) -> int:
+        """What the kernel does with a write."""
+        packets = Decoder().feed(data[:4096])
+        assert packets
+        packet = packets[0]
+        number = 22 if len(data) > 4096 else self.refuse.get(packet.req_id)
+        if number is not None:
+            raise OSError(number, os.strerror(number))
+        if self.written and self.answers.get(self.written[-1].req_id, b"") is None:
+            self.spoilt.append(self.written[-1].req_id)
+        self.written.append(packet)
+        answer = self.answers.get(packet.req_id, encode(packet.op, packet.req_id, 0, b"%d" % packet.req_id))
+        if answer is not None:
+            self.server.sendall(answer)
+        return len(data)
+
+    def late(self, req_id: int, value: bytes) -> None:
+        """Answer a READ that was not answered at once."""
+        self.answers[req_id] = value
+        self.server.sendall(encode(Op.READ, req_id, 0, value))
 
 
 class _DeviceLink(DeviceLink):
-    """As the real one, but for the descriptor that takes the writes."""
+    """As the real one, but for where the writes go."""
 
-    def __init__(self, file: io.FileIO, writes: socket.socket, refuse: dict[int, int]) -> None:
+    def __init__(self, file: io.FileIO, device: Device) -> None:
         super().__init__(file)
-        self._write_fd = writes.fileno()
-        self._refuse = refuse
+        self._device = device
 
     def _write(self, data: bytes | memoryview) -> int:
-        number = 22 if len(data) > 4096 else self._refuse.get(HEADER.unpack_from(data)[1])
-        if number is not None:
-            raise OSError(number, os.strerror(number))
-        return os.write(self._write_fd, data)
+        return self._device.write(bytes(data))
 
 
 Answer = Callable[[int, int, bytes], "bytes | str"]

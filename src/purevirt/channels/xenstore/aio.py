@@ -43,6 +43,8 @@ class AsyncioTransport:
         self._reason: XenError | None = None
         self._outgoing: deque[Batch] = deque()
         self._writing = False
+        self._one_at_a_time = link.one_at_a_time
+        self._asked = 0  # how many requests went to a link of one at a time
         self._exchanges: set[asyncio.Future[None]] = set()
         self._watchers: set[asyncio.Future[None]] = set()
         self._loop.add_reader(link.fileno(), self._readable)
@@ -95,6 +97,10 @@ class AsyncioTransport:
         """Send what the socket takes; the loop calls again when it takes more."""
         outgoing = self._outgoing
         while outgoing:
+            if self._one_at_a_time:
+                if self._pipeline.replies < self._asked:
+                    return  # `_readable` calls again when they have come
+                self._asked += 1
             batch = outgoing[0]
             data = batch.data if not batch.sent else memoryview(batch.data)[batch.sent :]
             try:
@@ -107,9 +113,9 @@ class AsyncioTransport:
             except OSError as error:
                 self._lost(error)
                 return
-            if batch.sent == len(batch.data):
+            if outgoing and batch.sent == len(batch.data):
                 outgoing.popleft()
-        if bool(outgoing) != self._writing and self._reason is None:
+        if bool(outgoing) != self._writing and self._reason is None and not self._one_at_a_time:
             self._writing = bool(outgoing)
             if self._writing:
                 self._loop.add_writer(self._link.fileno(), self._flush)
@@ -129,6 +135,8 @@ class AsyncioTransport:
             self._lost(None)
             return False
         self._feed(data)
+        if self._one_at_a_time and self._outgoing:
+            self._flush()
         return True
 
     def _feed(self, data: bytes) -> None:
@@ -138,8 +146,7 @@ class AsyncioTransport:
             self._end(error)
             return
         for watcher in self._watchers:
-            if not watcher.done():
-                watcher.set_result(None)
+            _finish(watcher)
 
     # --- events ---------------------------------------------------------------------------------------------
 

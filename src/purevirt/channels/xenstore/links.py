@@ -4,13 +4,17 @@ The device (/dev/xen/xenbus) gives a domain's user space the kernel's own connec
 0 has it too. It is no byte stream, and its ways are traps (Linux, drivers/xen/xenbus/xenbus_dev_frontend.c):
 
 - A write must be exactly one message: bytes after the first message of a write are thrown away, and one of
-  more than 4096 bytes, header included, is refused. So a payload has at most 4080 bytes here, and a pipeline
-  is a write per message.
+  more than 4096 bytes, header included, is refused. So a payload has at most 4080 bytes here.
+- There is no pipelining. The kernel queues a request *without copying its body*, and the next write overwrites
+  it: of two requests in one go, the first may be sent with the second's path (seen with Linux 6.1). So each
+  waits for the reply to the one before (`one_at_a_time`), even if nobody else waits for that any more.
 - A write never waits for room and never says that it would; polling for "writable" waits for ever, because
   the device does not report it. A write that fails does so with the errno that a server would have replied:
   `Refused` carries it.
 - Reads are a stream and may return several messages, or (old kernels queue header and body apart) part of
   one. A read of 0 bytes blocks when nothing is there: never do that.
+- Watches are the kernel's: a second one of the same path and token, and removing one that is not there, are no
+  errors here as they are over a socket.
 - The ids of watch events are uninitialised, and old kernels answer WATCH and UNWATCH with id 0; see
   `pipeline`.
 """
@@ -63,6 +67,8 @@ class Link(Protocol):
 
     max_payload: int
     can_shutdown: bool
+    one_at_a_time: bool
+    """Whether a request may only be sent when all before it have been answered."""
 
     def fileno(self) -> int: ...
 
@@ -70,9 +76,9 @@ class Link(Protocol):
         """Up to `size` bytes; b"" at the end of the stream; BlockingIOError if there is nothing now."""
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send some of the packets; how many bytes. BlockingIOError if none can be taken now; Refused."""
+        """Send some of the packets (of a device: the first); how many bytes. BlockingIOError, Refused."""
 
-    def tell_when_read(self) -> bool:
+    def tell_when_read(self) -> None:
         """Let "writable" mean "the other side has read all that was sent", if that is possible."""
 
     def shutdown(self) -> None:
@@ -84,7 +90,7 @@ class Link(Protocol):
 class SocketLink:
     """A connected stream socket."""
 
-    __slots__ = ("_socket", "can_shutdown", "max_payload", "receive")
+    __slots__ = ("_socket", "can_shutdown", "max_payload", "one_at_a_time", "receive")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -92,6 +98,7 @@ class SocketLink:
         self.receive: Callable[[int], bytes] = sock.recv
         self.max_payload = MAX_PAYLOAD
         self.can_shutdown = True
+        self.one_at_a_time = False
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -101,11 +108,10 @@ class SocketLink:
         # restart.
         return self._socket.send(data, socket.MSG_NOSIGNAL)
 
-    def tell_when_read(self) -> bool:
+    def tell_when_read(self) -> None:
         # Linux calls a Unix socket writable while a quarter of its send buffer is in flight; a packet in
         # flight counts for some 3 KiB there, so of so small a buffer each is more than a quarter.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        return True
 
     def shutdown(self) -> None:
         with suppress(OSError):  # the other side was faster
@@ -118,13 +124,14 @@ class SocketLink:
 class DeviceLink:
     """An open xenbus device, or in tests whatever behaves like it."""
 
-    __slots__ = ("_file", "can_shutdown", "max_payload")
+    __slots__ = ("_file", "can_shutdown", "max_payload", "one_at_a_time")
 
     def __init__(self, file: io.FileIO) -> None:
         os.set_blocking(file.fileno(), False)
         self._file = file  # closes itself, with a warning, if it is forgotten
         self.max_payload = DEVICE_MAX_PAYLOAD
         self.can_shutdown = False
+        self.one_at_a_time = True
 
     def fileno(self) -> int:
         return self._file.fileno()
@@ -147,8 +154,8 @@ class DeviceLink:
             reply = error_payload(name if name in ERRNOS else "EIO")
             raise Refused(size, encode(Op.ERROR, req_id, tx_id, reply)) from error
 
-    def tell_when_read(self) -> bool:
-        return False
+    def tell_when_read(self) -> None:
+        pass
 
     def shutdown(self) -> None:
         pass  # the device has no such thing: whoever waits on it waits on a pipe as well

@@ -96,8 +96,7 @@ class Nodes:
         """The names of a node's children, however many. NoSuchNode if there is no such node.
 
         A list of more than 4096 bytes comes in parts (DIRECTORY_PART, Xen 4.9), begun anew when the directory
-        changes meanwhile. Unsupported: the list is that long, and the daemon (oxenstored) cannot tell it in
-            parts.
+        changes meanwhile. Unsupported: the list is that long, and the daemon (oxenstored) cannot tell it in parts.
         """
         deadline = self._deadline(timeout)
         try:

@@ -60,7 +60,7 @@ class Batch:
 class Pipeline:
     """Gives ids to requests, and replies to whoever waits for them."""
 
-    __slots__ = ("_decoder", "_issued", "_limit", "_next", "_pending", "on_event")
+    __slots__ = ("_decoder", "_issued", "_limit", "_next", "_pending", "on_event", "replies")
 
     def __init__(self, limit: int = MAX_PAYLOAD, first_id: int = 1) -> None:
         self._limit = limit
@@ -69,6 +69,7 @@ class Pipeline:
         self._pending: dict[int, Batch] = {}
         self._decoder = Decoder(LONGEST_DIRECTORY)
         self.on_event: Callable[[bytes], None] | None = None
+        self.replies = 0  # how many came, awaited or not
 
     def begin(self, requests: Sequence[Request]) -> Batch:
         """Encode the requests and expect their replies. LocalProtocolError: one is too long."""
@@ -111,9 +112,12 @@ class Pipeline:
         """Take what arrived. RemoteProtocolError: the stream is broken, and there is no more to be had."""
         decoder = self._decoder
         pending = self._pending
-        for packet in decoder.feed(data):
+        packets = decoder.feed(data)
+        self.replies += len(packets)
+        for packet in packets:
             op, req_id, _, payload = packet
             if op == _WATCH_EVENT:
+                self.replies -= 1
                 if self.on_event is not None:
                     self.on_event(payload)
                 continue
