@@ -52,7 +52,7 @@ class Qemu:
         memory_mb: int,
         dom0_memory_mb: int,
         share: Path | None,
-        xsave: bool,
+        xsave: bool = False,
     ) -> None:
         self.console = run_dir / "console.log"
         self.errors = run_dir / "qemu.log"

@@ -62,9 +62,9 @@ def boot(
     started = time.monotonic()
     client = None
     for attempt in (1, 2):
-        qemu = Qemu(
+        qemu = _start(
             built,
-            _prepare(built, config),
+            config,
             memory_mb=memory_mb,
             dom0_memory_mb=dom0_memory_mb,
             share=Path(share) if share is not None else None,
@@ -93,12 +93,19 @@ def boot(
         qemu.stop()
 
 
-def _prepare(built: Image, config: dict[str, str]) -> Path:
-    """The directory of a new boot, with its initramfs."""
+def _start(
+    built: Image,
+    config: dict[str, str],
+    *,
+    memory_mb: int,
+    dom0_memory_mb: int,
+    share: Path | None,
+    xsave: bool,
+) -> Qemu:
     run_dir = _new_run_dir()
     with open(os.open(run_dir / "initrd.img", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
         file.write(initrd.dom0(built, config))
-    return run_dir
+    return Qemu(built, run_dir, memory_mb=memory_mb, dom0_memory_mb=dom0_memory_mb, share=share, xsave=xsave)
 
 
 def _new_run_dir() -> Path:

@@ -14,8 +14,7 @@ Names are loaded when first used, so that `import purevirt` stays light.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from purevirt._typing import TYPE_CHECKING
 from purevirt._version import __version__
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ no thread.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+
+from purevirt._typing import Any, TypeVar
 
 __all__ = ["run_blocking"]
 

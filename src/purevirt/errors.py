@@ -36,7 +36,8 @@ Every class has `kind` (its name in JSON) and `exit_status` (what the command li
 from __future__ import annotations
 
 import errno as _errno
-from typing import Any, ClassVar
+
+from purevirt._typing import Any, ClassVar
 
 __all__ = [
     "ChannelUnavailable",

@@ -49,7 +49,7 @@ def test_a_boot_that_does_not_answer_is_tried_once_more_and_says_so(
 ) -> None:
     made: list[Stuck] = []
 
-    def start(*_: object) -> Stuck:
+    def start(*_: object, **__: object) -> Stuck:
         made.append(Stuck(console, tmp_path))
         return made[-1]
 

@@ -5,7 +5,7 @@ The program that runs it is loaded by name, and only when asked for.
 
 from __future__ import annotations
 
-from typing import Protocol
+from purevirt._typing import Protocol
 
 __all__ = ["Lease", "acquire"]
 

@@ -11,8 +11,8 @@ simulated host is never opened unasked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from purevirt._typing import NamedTuple
 from purevirt.errors import ConnectError, Unsupported
 
 __all__ = ["Location", "choose", "parse", "root_uri"]

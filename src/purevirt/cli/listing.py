@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
+from purevirt._typing import TYPE_CHECKING
 from purevirt.cli import output
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ None means the driver's default.
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from purevirt._typing import Protocol
 from purevirt.model import (
     Access,
     BlockDevice,

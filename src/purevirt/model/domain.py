@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
+from purevirt._typing import TYPE_CHECKING, NamedTuple
 from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
 
 if TYPE_CHECKING:

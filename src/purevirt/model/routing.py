@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+
+from purevirt._typing import NamedTuple
 
 __all__ = ["Access", "Channel", "Route"]
 

@@ -81,6 +81,8 @@ def test_without_libxls_record_the_frontends_are_believed_as_far_as_they_are_pla
         "/local/domain/0/backend/vbd/2/51712",  # another domain's
         "/local/domain/0/backend/vbd/1/51728",  # another device
         "/local/domain/0/backend/vbd/1/51712/..",
+        "/local/domain/x/backend/vbd/1/51712",
+        "/local/domain/0/backend/a-b/1/51712",
         "/tool/secret",
         "",
     ],
@@ -128,3 +130,13 @@ def test_disk_numbers_follow_xens_scheme(target: str, number: int) -> None:
 def test_what_is_no_disk_name_is_refused(target: str) -> None:
     with pytest.raises(ValueError, match="no disk name"):
         disk_number(target)
+
+
+def test_a_disk_served_by_qemu_has_its_backend_elsewhere() -> None:
+    nodes = store_of(1, disks=(Disk("xvda", "qcow2:/a.qcow2"),))
+    nodes = {path.replace("/backend/vbd/", "/backend/qdisk/"): value for path, value in nodes.items()}
+    nodes["/libxl/1/device/vbd/51712/backend"] = "/local/domain/0/backend/qdisk/1/51712"
+    nodes["/local/domain/0/backend/qdisk/1/51712/type"] = "qdisk"
+    store, _ = memory_store(nodes)
+    (disk,) = run_blocking(devices.block_devices(store, [1]))[1]
+    assert (disk.source, disk.backend) == ("/a.qcow2", "qdisk")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from purevirt._typing import TYPE_CHECKING
 from purevirt.model import (
     BlockDevice,
     BlockStats,

@@ -13,8 +13,8 @@ seconds; None means the store's own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Self, TypeVar
 
+from purevirt._typing import Self, TypeVar
 from purevirt.channels.xenstore.aio import Body, Connector, as_body
 from purevirt.channels.xenstore.client import (
     OPEN_TIMEOUT,

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from purevirt import _version
 from purevirt._run import run_blocking
+from purevirt._typing import TYPE_CHECKING
 from purevirt.api import _hosts
 from purevirt.api import uri as uris
 from purevirt.api._sync.domain import Domain

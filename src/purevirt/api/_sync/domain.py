@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from purevirt._run import run_blocking
+from purevirt._typing import TYPE_CHECKING
 from purevirt.model import (
     BlockDevice,
     BlockStats,

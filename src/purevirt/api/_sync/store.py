@@ -14,9 +14,9 @@ seconds; None means the store's own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Self, TypeVar
 
 from purevirt._run import run_blocking
+from purevirt._typing import Self, TypeVar
 from purevirt.channels.xenstore.blocking import Body, Connector, as_body
 from purevirt.channels.xenstore.client import (
     OPEN_TIMEOUT,

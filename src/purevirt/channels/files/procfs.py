@@ -5,8 +5,7 @@ Sources: Linux, drivers/xen/xenfs/super.c; Documentation/filesystems/proc.rst.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from purevirt._typing import NamedTuple
 from purevirt.channels.files.reading import read_text, unreadable
 from purevirt.channels.files.sysfs import InterfaceCounters
 

@@ -6,8 +6,7 @@ testing/sysfs-class-net-statistics.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from purevirt._typing import NamedTuple
 from purevirt.channels.files.reading import read_number, read_text, unreadable
 
 __all__ = [

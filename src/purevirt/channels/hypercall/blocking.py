@@ -8,9 +8,8 @@ next frame begins.
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import threading
+from _thread import allocate_lock  # threading.Lock, without the import of threading
 
 from purevirt.channels.hypercall.transport import CAPACITY, CHANNEL, SOCKET_BASE, WHAT, Deadline
 from purevirt.channels.unix import StrPath, connect, fork_generation
@@ -29,7 +28,7 @@ class SocketTransport:
     def __init__(self, sock: socket.socket, arch: str) -> None:
         self._socket = sock
         self._decoder = AnswerDecoder()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._generation = fork_generation()
         self._reason: str | None = None
         self._id = 0
@@ -117,11 +116,14 @@ class SocketTransport:
         if self._reason is None:
             self._reason = "closed"
             if self._generation == fork_generation():
-                with contextlib.suppress(OSError):
+                try:
                     self._socket.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
             elif self._lock.locked():
                 # It was locked by a thread of the parent, which does not exist here.
-                self._lock = threading.Lock()
+                self._lock = allocate_lock()
         # A thread in the middle of a call wakes up, and closes the socket itself: closed under its feet, the
         # descriptor might already be another file's.
         if self._lock.acquire(blocking=False):

@@ -17,7 +17,7 @@ import fcntl
 import io
 import os
 import struct
-import threading
+from _thread import allocate_lock  # threading.Lock, without the import of threading
 
 from purevirt.channels.hypercall.arena import Arena
 from purevirt.channels.hypercall.transport import CHANNEL, WHAT
@@ -42,7 +42,7 @@ class PrivcmdTransport:
     def __init__(self, device: io.FileIO, arena: Arena, arch: str) -> None:
         self._device = device  # an object, so that one that nobody closes is closed with a ResourceWarning
         self._arena = arena
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._generation = fork_generation()
         self.arch = arch
         self.base = arena.base

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
 
+from purevirt._typing import Protocol
 from purevirt.wire.hypercall.values import Answer, Hypercall
 
 __all__ = ["CAPACITY", "CHANNEL", "SOCKET_BASE", "WHAT", "Deadline", "Transport"]

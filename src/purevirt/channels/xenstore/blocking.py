@@ -29,12 +29,11 @@ from __future__ import annotations
 
 import os
 import select
-import threading
 import time
+from _thread import allocate_lock  # threading.Lock, without the import of threading
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import TypeVar
 
+from purevirt._typing import TypeVar
 from purevirt.channels.unix import StrPath, connect, fork_generation
 from purevirt.channels.xenstore.links import HINT, Link, Refused, SocketLink, is_device, open_device
 from purevirt.channels.xenstore.pipeline import Batch, Pipeline, packet_end, timed_out
@@ -79,7 +78,7 @@ class BlockingTransport:
         self._link = link
         self._send = link.send
         self._pipeline = Pipeline(link.max_payload)
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._generation = fork_generation()
         self._reason: str | None = None
         self._unsent = b""
@@ -257,8 +256,11 @@ class BlockingTransport:
                 if not readable:
                     return ready()
                 if wake in readable and self._reason is None:
-                    with suppress(BlockingIOError):  # another waiter took it
+                    try:
                         os.read(wake, 64)
+                    except BlockingIOError:
+                        pass  # another waiter took it
+
                 if readable != [wake]:
                     if not self._acquire(deadline, timeout, quiet=True):
                         return ready()
@@ -354,8 +356,10 @@ class BlockingTransport:
 
     def _ring(self) -> None:
         if self._wake is not None:
-            with suppress(BlockingIOError):  # it rings already
+            try:
                 os.write(self._wake[1], b"!")
+            except BlockingIOError:
+                pass  # it rings already
 
     def _finish(self) -> None:
         """With the lock held: give the descriptors back, if the connection is over and nobody polls them."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Self, TypeVar
 
+from purevirt._typing import Self, TypeVar
 from purevirt.channels.xenstore.nodes import Nodes
 from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Connector, Request, Transport
 from purevirt.channels.xenstore.watches import QUEUE, Watcher

@@ -27,9 +27,8 @@ import os
 import socket
 import stat
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Protocol
 
+from purevirt._typing import Protocol
 from purevirt.channels.unix import StrPath, explain
 from purevirt.channels.xenstore.transport import CHANNEL, WHAT
 from purevirt.wire.xenstore.errnos import ERRNOS, error_payload
@@ -114,8 +113,10 @@ class SocketLink:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
 
     def shutdown(self) -> None:
-        with suppress(OSError):  # the other side was faster
+        try:
             self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other side was faster
 
     def close(self) -> None:
         self._socket.close()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
 
+from purevirt._typing import NoReturn
 from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Transport
 from purevirt.errors import Denied, NoSuchNode, QuotaExceeded, ReadOnly, StoreError, Unsupported
 from purevirt.wire.xenstore import messages

@@ -7,8 +7,8 @@ transport never suspends in them (see `purevirt._run`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
+from purevirt._typing import Protocol
 from purevirt.wire.xenstore.packets import Packet
 
 __all__ = ["CHANNEL", "WHAT", "Connector", "Request", "Transport"]

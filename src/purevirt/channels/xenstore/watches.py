@@ -21,8 +21,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Self
 
+from purevirt._typing import NamedTuple, Self
 from purevirt.channels.unix import fork_generation
 from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Connector, Request, Transport
 from purevirt.errors import Closed, ConnectError, Timeout, Unsupported

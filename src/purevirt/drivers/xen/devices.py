@@ -7,10 +7,9 @@ that libxl did not make has none; then its frontends do, and the path of the bac
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from purevirt._typing import NamedTuple
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen import storepaths as paths
 from purevirt.drivers.xen.storeview import decode_text, parse_int
@@ -18,7 +17,6 @@ from purevirt.model import BlockDevice, Interface
 
 __all__ = ["block_devices", "find_block", "find_interface", "interfaces"]
 
-_BACKEND = re.compile(rb"/local/domain/(\d{1,5})/backend/(\w+)/(\d{1,5})/(\d{1,10})")
 _CONNECTED = b"4"  # XenbusStateConnected
 
 
@@ -48,11 +46,27 @@ async def _places(store: StoreClient, domids: Sequence[int], kind: str) -> list[
     for (domid, number, _), value in zip(
         found, await store.read_many([path for _, _, path in found]), strict=True
     ):
-        match = _BACKEND.fullmatch(value or b"")
-        if match is None or (int(match[3]), int(match[4])) != (domid, number):
-            continue  # vanished meanwhile, or a guest's invention
-        places.append(_Place(domid, number, int(match[1]), match[0].decode("ascii")))
+        backend_domid = _backend_domid(value or b"", domid, number)
+        if backend_domid is not None:
+            places.append(_Place(domid, number, backend_domid, (value or b"").decode("ascii")))
     return places
+
+
+def _backend_domid(path: bytes, domid: int, number: int) -> int | None:
+    """Who serves a device, from its backend's path; None if it vanished meanwhile, or a guest invented the path.
+
+    The kind may be another than the frontend's: a vbd served by QEMU is below backend/qdisk.
+    """
+    parts = path.split(b"/")
+    own = [b"%d" % domid, b"%d" % number]
+    if (
+        len(parts) != 8
+        or parts[:3] != [b"", b"local", b"domain"]
+        or parts[4] != b"backend"
+        or parts[6:] != own
+    ):
+        return None
+    return int(parts[3]) if parts[3].isdigit() and len(parts[3]) <= 5 and parts[5].isalnum() else None
 
 
 async def _keys(

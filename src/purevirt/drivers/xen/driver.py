@@ -6,8 +6,7 @@ domain that is meant (identity: domid and handle); everything textual is in `hyp
 
 from __future__ import annotations
 
-from typing import TypeVar
-
+from purevirt._typing import TypeVar
 from purevirt.channels.files import HostFiles
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.xenstore.client import StoreClient

@@ -19,8 +19,8 @@ made. A domain that goes takes its entry along, since the handle or the list no 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
 
+from purevirt._typing import Protocol
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen import storepaths as paths
 from purevirt.drivers.xen.storeview import decode_text

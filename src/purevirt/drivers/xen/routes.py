@@ -7,8 +7,7 @@ is no "try the next": a channel that fails is an error.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from purevirt._typing import NamedTuple
 from purevirt.errors import Unsupported
 from purevirt.model import Access, Channel, Route
 

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+
+from purevirt._typing import Any, NamedTuple, Protocol
 
 __all__ = [
     "CStruct",

@@ -11,8 +11,8 @@ Every sysctl and domctl has its wrapper struct as extent 0 and, if it has one, i
 from __future__ import annotations
 
 import struct
-from typing import Any
 
+from purevirt._typing import Any
 from purevirt.errors import RemoteProtocolError
 from purevirt.wire.hypercall import structs
 from purevirt.wire.hypercall.abi import CStruct

@@ -6,8 +6,7 @@ Tuples, not dataclasses: a listing of a thousand domains makes a thousand of the
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from purevirt._typing import NamedTuple
 from purevirt.wire.hypercall.numbers import DomainFlag, EmulationFlag
 
 __all__ = [

@@ -10,8 +10,7 @@ Addresses are laid out by `Layout`, from the base that the transport names.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from purevirt._typing import NamedTuple
 from purevirt.errors import LocalProtocolError
 
 __all__ = ["Answer", "Extent", "Hypercall", "Layout"]

@@ -19,7 +19,7 @@ State-changing hypercalls would be allowed on rows of kind "compiler" only; read
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from purevirt._typing import NamedTuple
 
 __all__ = ["ARCHES", "RELEASES", "Interface", "interface_of", "interfaces_to_probe"]
 

@@ -39,8 +39,8 @@ Source: docs/misc/xenstore.txt of Xen 4.22.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from purevirt._typing import NamedTuple
 from purevirt.errors import LocalProtocolError, RemoteProtocolError
 from purevirt.wire.xenstore.packets import MAX_PAYLOAD
 from purevirt.wire.xenstore.paths import check_path, check_paths

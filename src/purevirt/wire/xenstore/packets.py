@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import enum
 import struct
-from typing import NamedTuple
 
+from purevirt._typing import NamedTuple
 from purevirt.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = ["HEADER", "MAX_PAYLOAD", "Decoder", "Feature", "Op", "Packet", "encode"]

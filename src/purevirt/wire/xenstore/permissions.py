@@ -7,8 +7,8 @@ everything always; the letter of the first entry is for whoever no later entry n
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from purevirt._typing import NamedTuple
 from purevirt.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = ["Permission", "format_permissions", "parse_permissions"]
