@@ -47,7 +47,7 @@ def everything(connection: purevirt.Connection) -> Callable[[], object]:
         (
             info.domid,
             info.name,
-            str(info.uuid),
+            info.uuid,
             info.state,
             info.max_memory_kib,
             info.memory_kib,

@@ -102,14 +102,12 @@ _MODULES = ("errors", "store", "testing")
 
 
 def __getattr__(name: str) -> object:
-    import importlib
-
+    # __import__ with a list of names returns the innermost module; importlib would have to be imported itself.
     if name in _MODULES:
-        return importlib.import_module(f"purevirt.{name}")
+        return __import__(f"purevirt.{name}", fromlist=[name])
     if name not in __all__:
         raise AttributeError(f"module 'purevirt' has no attribute {name!r}")
-    module = importlib.import_module(f"purevirt.{_HOMES.get(name, 'model')}")
-    value = getattr(module, name)
+    value = getattr(__import__(f"purevirt.{_HOMES.get(name, 'model')}", fromlist=[name]), name)
     globals()[name] = value
     return value
 

@@ -3,6 +3,7 @@ one module per noun."""
 
 from __future__ import annotations
 
+import gc
 import sys
 
 __all__ = ["main"]
@@ -12,9 +13,11 @@ def main() -> None:
     """The console script."""
     from purevirt.cli import quick
 
+    gc.disable()  # so short a program has no garbage worth looking for
     status = quick.run(sys.argv[1:])
     if status is None:
+        gc.enable()
         from purevirt.cli.app import run
 
-        status = run(sys.argv[1:])
-    sys.exit(status)
+        sys.exit(run(sys.argv[1:]))
+    quick.leave(status)

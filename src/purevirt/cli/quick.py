@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from purevirt._typing import NoReturn
 from purevirt.cli.session import Session, abandon_output, report
 
 __all__ = ["run"]
@@ -44,6 +45,12 @@ def run(arguments: Sequence[str]) -> int | None:
     finally:
         session.close()
     return 0
+
+
+def leave(status: int) -> NoReturn:
+    """End the process: everything is closed and flushed, so nothing has to be taken apart piece by piece."""
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _parse(arguments: Sequence[str], session: Session) -> _Options | None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import weakref
+from _weakref import ref  # weakref.ref, without the import of weakref
 
 from purevirt.channels.hypercall.transport import CAPACITY
 from purevirt.errors import LocalProtocolError
@@ -31,7 +31,7 @@ __all__ = ["Arena"]
 
 MAP_LOCKED = 0x2000  # on x86 and arm64; the mmap module does not name it
 
-_arenas: weakref.WeakSet[Arena] = weakref.WeakSet()
+_arenas: list[ref[Arena]] = []
 
 
 class Arena:
@@ -45,7 +45,8 @@ class Arena:
         first = ctypes.c_char.from_buffer(self._memory)
         self.base: int = ctypes.addressof(first)
         del first  # it would keep the memory from being closed
-        _arenas.add(self)
+        _arenas[:] = [known for known in _arenas if known() is not None]
+        _arenas.append(ref(self))
 
     def put(self, address: int, data: bytes) -> None:
         """Write. LocalProtocolError outside of the arena."""
@@ -65,7 +66,7 @@ class Arena:
 
     def close(self) -> None:
         """Unmap. Not after a fork."""
-        _arenas.discard(self)
+        _arenas[:] = [known for known in _arenas if known() not in (None, self)]
         self._memory.close()
 
 
@@ -94,8 +95,10 @@ def _map(device: str | None) -> mmap.mmap:
 
 
 def _forked() -> None:
-    for arena in list(_arenas):
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(arena._memory))
+    for known in _arenas:
+        arena = known()
+        if arena is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(arena._memory))
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -12,7 +12,6 @@ same by hand.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 from purevirt._typing import Self, TypeVar
 from purevirt.channels.xenstore.nodes import Nodes
@@ -353,5 +352,7 @@ class StoreClient(Nodes):
 
 async def _abort(view: Transaction) -> None:
     """Abort, without hiding the error that is the reason."""
-    with suppress(XenError):  # the server forgets it with the connection
+    try:
         await view.abort(timeout=_ABORT_TIMEOUT)
+    except XenError:
+        pass  # the server forgets it with the connection
