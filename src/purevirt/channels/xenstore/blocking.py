@@ -15,7 +15,7 @@ What keeps the stream whole when something goes wrong:
 
 **Large batches.** C xenstored writes each reply in two pieces, and each piece would wake us: on one core that
 is two context switches, a poll and a recv for each reply, more than all the rest. So a large batch goes out in
-windows of about a hundred short requests; after each we wait until the daemon has *read* it, which it does as
+windows of about 30 short requests (longer ones help less); after each we wait until the daemon has *read* it, as
 it answers, and then receive its replies at once: a third less time for 100 reads, and half of our own. That
 moment can be seen: the socket becomes writable, if its send buffer is so small that anything in flight fills it
 (`Link.tell_when_read`), and replies do not end a poll for POLLOUT alone. A daemon may also stop reading because
@@ -46,7 +46,7 @@ __all__ = ["BlockingTransport", "Body", "Connector", "as_body"]
 _monotonic = time.monotonic
 _SMALL, _LARGE = 8192, 65536  # what to receive at most: for one reply, for many
 _MANY = 8  # a batch of so many is worth waiting for
-_WINDOW = 4000  # bytes that are sent before the other side is let read them
+_WINDOW = 1280  # bytes that are sent before the other side is let read them
 _PATIENCE = 20.0  # milliseconds: for the other side to read, before its replies are looked for
 _ROUNDS = 16  # a store that changes faster than it can be read must not hold a poller for ever
 
