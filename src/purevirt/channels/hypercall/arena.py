@@ -10,7 +10,8 @@ although
   nobody shares it: a private page would be write-protected when the process forks, and its next use would
   fault.
 
-The address comes from ctypes; this is the only module that loads it.
+The address comes from /proc/self/maps where it is unambiguous, else from ctypes, whose import alone takes longer
+than a hundred hypercalls.
 
 After a fork, the child has a hole where the kernel's pages were (they are not inherited). If the child's
 garbage collector unmapped "the arena", it would unmap whatever has been put into the hole since. So the
@@ -19,7 +20,6 @@ child's mapping objects are made immortal: they are neither used nor unmapped th
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 from _weakref import ref  # weakref.ref, without the import of weakref
@@ -42,9 +42,7 @@ class Arena:
     def __init__(self, device: str | None) -> None:
         self.capacity = CAPACITY
         self._memory = _map(device)
-        first = ctypes.c_char.from_buffer(self._memory)
-        self.base: int = ctypes.addressof(first)
-        del first  # it would keep the memory from being closed
+        self.base: int = _address(self._memory, device)
         _arenas[:] = [known for known in _arenas if known() is not None]
         _arenas.append(ref(self))
 
@@ -68,6 +66,21 @@ class Arena:
         """Unmap. Not after a fork."""
         _arenas[:] = [known for known in _arenas if known() not in (None, self)]
         self._memory.close()
+
+
+def _address(memory: mmap.mmap, device: str | None) -> int:
+    """Where the memory is. The kernel's own list says, unless others map the device here too; else ctypes."""
+    if device is not None:
+        with open("/proc/self/maps", "rb") as file:
+            maps = [line.split() for line in file]
+        starts = {int(line[0].split(b"-")[0], 16) for line in maps if line[5:] == [os.fsencode(device)]}
+        starts -= {arena.base for known in _arenas if (arena := known()) is not None}
+        if len(starts) == 1:
+            return starts.pop()
+    import ctypes
+
+    first = ctypes.c_char.from_buffer(memory)
+    return ctypes.addressof(first)
 
 
 def _map(device: str | None) -> mmap.mmap:
@@ -95,6 +108,10 @@ def _map(device: str | None) -> mmap.mmap:
 
 
 def _forked() -> None:
+    if not _arenas:
+        return
+    import ctypes
+
     for known in _arenas:
         arena = known()
         if arena is not None:

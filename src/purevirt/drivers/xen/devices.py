@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from purevirt._typing import NamedTuple
+from purevirt.channels.files import HostFiles
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen import storepaths as paths
 from purevirt.drivers.xen.storeview import decode_text, parse_int
-from purevirt.model import BlockDevice, Interface
+from purevirt.model import BlockDevice, BlockStats, Interface, InterfaceStats
 
-__all__ = ["block_devices", "find_block", "find_interface", "interfaces"]
+__all__ = ["DeviceReader", "block_devices", "find_block", "find_interface", "interfaces"]
 
 _CONNECTED = b"4"  # XenbusStateConnected
 
@@ -148,3 +149,41 @@ def find_interface(nics: Sequence[Interface], wanted: str) -> Interface | None:
         (nic for nic in nics if wanted in (nic.device, str(nic.number)) or (nic.mac or "").lower() == mac),
         None,
     )
+
+
+class DeviceReader:
+    """The devices of one host, from the store, with their counters, from the files of the backends."""
+
+    find_block = staticmethod(find_block)
+    find_interface = staticmethod(find_interface)
+
+    def __init__(self, store: StoreClient, files: HostFiles) -> None:
+        self._store = store
+        self._files = files
+
+    async def blocks(self, domids: Sequence[int]) -> dict[int, tuple[BlockDevice, ...]]:
+        """The disks of each domain."""
+        return await block_devices(self._store, domids)
+
+    async def interfaces(self, domids: Sequence[int]) -> dict[int, tuple[Interface, ...]]:
+        """The interfaces of each domain."""
+        return await interfaces(self._store, domids)
+
+    def block_counters(self, domid: int, disk: BlockDevice) -> BlockStats | None:
+        """None: its backend keeps none here."""
+        counters = self._files.block_counters(domid, disk.number) if disk.backend_domid == 0 else None
+        if counters is None:
+            return None
+        return BlockStats(
+            counters.rd_req,
+            counters.rd_bytes,
+            counters.wr_req,
+            counters.wr_bytes,
+            counters.f_req,
+            counters.ds_req,
+        )
+
+    def interface_counters(self, nic: Interface) -> InterfaceStats | None:
+        """As the guest sees them. None: its backend keeps none here."""
+        counters = self._files.interface_counters(nic.device) if nic.backend_domid == 0 else None
+        return None if counters is None else InterfaceStats(*counters.swapped())

@@ -1,16 +1,17 @@
 """The contract of `drivers.base`, operation by operation, for a Xen host.
 
-Each operation asks `routes` which channel's answer counts, and takes that one. `_Hypervisor…` helpers find the
-domain that is meant (identity: domid and handle); everything textual is in `hypervisor`, `storeview`, `devices`.
+Each operation asks `routes` which channel's answer counts, and takes that one. `_find` and `_find_in_store` find the
+domain that is meant (identity: domid and handle); what a channel's answer means is in `hypervisor`, `storeview` and
+`devices`.
 """
 
 from __future__ import annotations
 
-from purevirt._typing import TypeVar
+from purevirt._typing import TYPE_CHECKING, TypeVar
 from purevirt.channels.files import HostFiles
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.xenstore.client import StoreClient
-from purevirt.drivers.xen import devices, hypervisor, routes, storeview
+from purevirt.drivers.xen import hypervisor, routes, storeview
 from purevirt.drivers.xen.names import NameCache
 from purevirt.errors import DomainAmbiguous, NoSuchDevice, NoSuchDomain, Unsupported, XenError
 from purevirt.model import (
@@ -35,6 +36,9 @@ from purevirt.model import (
 )
 from purevirt.wire.hypercall.messages import DomainInfo as WireInfo
 
+if TYPE_CHECKING:
+    from purevirt.drivers.xen.devices import DeviceReader
+
 __all__ = ["XenDriver"]
 
 T = TypeVar("T")
@@ -54,6 +58,7 @@ class XenDriver:
         self.store = store
         self._hypercalls = hypercalls
         self._files = files
+        self._device_reader: DeviceReader | None = None
         self._names = NameCache(store, store.open_watcher)
 
     async def close(self) -> None:
@@ -68,6 +73,15 @@ class XenDriver:
 
     def _route(self, operation: str) -> Channel:
         return routes.route(operation, self.access)
+
+    @property
+    def _devices(self) -> DeviceReader:
+        """Loaded when first needed: most programs list, and never ask."""
+        if self._device_reader is None:
+            from purevirt.drivers.xen.devices import DeviceReader
+
+            self._device_reader = DeviceReader(self.store, self._files)
+        return self._device_reader
 
     @property
     def _hv(self) -> HypercallClient:
@@ -177,8 +191,8 @@ class XenDriver:
         measured = self._route("domain_stats") is Channel.HYPERVISOR
         infos = await self.list_domains()
         domids = [info.domid for info in infos if info.domid is not None]
-        blocks = await devices.block_devices(self.store, domids) if "block" in groups else None
-        nics = await devices.interfaces(self.store, domids) if "interface" in groups else None
+        blocks = await self._devices.blocks(domids) if "block" in groups else None
+        nics = await self._devices.interfaces(domids) if "interface" in groups else None
         result: list[DomainStats] = []
         for info in infos:
             assert info.domid is not None
@@ -192,10 +206,12 @@ class XenDriver:
                     cpus,
                     None
                     if blocks is None
-                    else tuple((disk, self._block_counters(info.domid, disk)) for disk in blocks[info.domid]),
+                    else tuple(
+                        (disk, self._devices.block_counters(info.domid, disk)) for disk in blocks[info.domid]
+                    ),
                     None
                     if nics is None
-                    else tuple((nic, self._interface_counters(nic)) for nic in nics[info.domid]),
+                    else tuple((nic, self._devices.interface_counters(nic)) for nic in nics[info.domid]),
                 )
             )
         return result
@@ -285,52 +301,31 @@ class XenDriver:
 
     async def block_devices(self, ref: DomainRef) -> tuple[BlockDevice, ...]:
         domid = await self._active_id(ref, "block_devices")
-        return (await devices.block_devices(self.store, [domid]))[domid]
+        return (await self._devices.blocks([domid]))[domid]
 
     async def block_stats(self, ref: DomainRef, target: str) -> BlockStats:
         domid = await self._active_id(ref, "block_stats")
-        disk = devices.find_block((await devices.block_devices(self.store, [domid]))[domid], target)
+        disk = self._devices.find_block((await self._devices.blocks([domid]))[domid], target)
         if disk is None:
             raise _no_device("disk", target, ref, "block_stats")
-        counters = self._block_counters(domid, disk)
+        counters = self._devices.block_counters(domid, disk)
         if counters is None:
             raise _no_counters(f"disk {disk.target}", disk.backend_domid, ref, "block_stats")
         return counters
 
     async def interfaces(self, ref: DomainRef) -> tuple[Interface, ...]:
         domid = await self._active_id(ref, "interfaces")
-        return (await devices.interfaces(self.store, [domid]))[domid]
+        return (await self._devices.interfaces([domid]))[domid]
 
     async def interface_stats(self, ref: DomainRef, device: str) -> InterfaceStats:
         domid = await self._active_id(ref, "interface_stats")
-        nic = devices.find_interface((await devices.interfaces(self.store, [domid]))[domid], device)
+        nic = self._devices.find_interface((await self._devices.interfaces([domid]))[domid], device)
         if nic is None:
             raise _no_device("interface", device, ref, "interface_stats")
-        counters = self._interface_counters(nic)
+        counters = self._devices.interface_counters(nic)
         if counters is None:
             raise _no_counters(f"interface {nic.device}", nic.backend_domid, ref, "interface_stats")
         return counters
-
-    def _block_counters(self, domid: int, disk: BlockDevice) -> BlockStats | None:
-        if disk.backend_domid != 0:
-            return None
-        counters = self._files.block_counters(domid, disk.number)
-        if counters is None:
-            return None
-        return BlockStats(
-            counters.rd_req,
-            counters.rd_bytes,
-            counters.wr_req,
-            counters.wr_bytes,
-            counters.f_req,
-            counters.ds_req,
-        )
-
-    def _interface_counters(self, nic: Interface) -> InterfaceStats | None:
-        if nic.backend_domid != 0:
-            return None
-        counters = self._files.interface_counters(nic.device)
-        return None if counters is None else InterfaceStats(*counters.swapped())
 
 
 def _shown(ref: DomainRef) -> str:
