@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_any_path_can_be_bound_and_connected_to(tmp_path: Path, name: str, long:
     assert (len(os.fsencode(path)) > unix.MAX_PATH) == long
     with listening(path) as server:
         for attempt in (path, str(path), os.fsencode(path)):
-            with unix.connect(attempt, timeout=5, what=WHAT) as client:
+            with closing(unix.connect(attempt, timeout=5, what=WHAT)) as client:
                 accepted, _ = server.accept()
                 with accepted:
                     client.sendall(b"hello")
@@ -56,7 +57,7 @@ def test_a_path_of_exactly_107_bytes_needs_no_help(tmp_path: Path) -> None:
     base = str(tmp_path) + "/"
     for size in (unix.MAX_PATH, unix.MAX_PATH + 1):
         path = base + "x" * (size - len(base))
-        with listening(path), unix.connect(path, timeout=5, what=WHAT):
+        with listening(path), closing(unix.connect(path, timeout=5, what=WHAT)):
             pass
 
 
@@ -65,7 +66,7 @@ def test_a_name_that_leaves_no_room_can_be_connected_to_but_not_bound(tmp_path: 
     (tmp_path / "short").touch()
     with listening(tmp_path / "s"):
         os.rename(tmp_path / "s", tmp_path / name)
-        with unix.connect(tmp_path / name, timeout=5, what=WHAT):
+        with closing(unix.connect(tmp_path / name, timeout=5, what=WHAT)):
             pass
     with pytest.raises(OSError, match="too long"), unix.BindAddress(tmp_path / ("y" * 200)):
         pass
@@ -74,7 +75,7 @@ def test_a_name_that_leaves_no_room_can_be_connected_to_but_not_bound(tmp_path: 
 def test_no_descriptor_is_left_behind(tmp_path: Path) -> None:
     path = long_directory(tmp_path) / "socket"
     before = set(os.listdir("/proc/self/fd"))
-    with listening(path), unix.connect(path, timeout=5, what=WHAT):
+    with listening(path), closing(unix.connect(path, timeout=5, what=WHAT)):
         pass
     with pytest.raises(ConnectError):
         unix.connect(path.with_name("missing"), timeout=5, what=WHAT)
@@ -177,7 +178,7 @@ def test_a_socket_without_permission_is_denied(tmp_path: Path) -> None:
 
 def test_a_listener_that_takes_no_more_is_waited_for_until_the_deadline(tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    waiting: list[socket.socket] = []
+    waiting: list[_socket.socket] = []
     with listening(path):
         while (sock := unix.try_connect(path, what=WHAT)) is not None:
             assert not sock.getblocking()

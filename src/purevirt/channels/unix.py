@@ -21,9 +21,9 @@ tells which. Each ConnectError keeps the errno and the path.
 
 from __future__ import annotations
 
+import _socket  # the C half is all we use; the Python half takes longer to import than to connect
 import errno
 import os
-import socket
 import stat
 import struct
 import time
@@ -107,7 +107,7 @@ class BindAddress:
 
 def connect(
     path: StrPath, *, timeout: float | None, what: str, channel: str | None = None, hint: str | None = None
-) -> socket.socket:
+) -> _socket.socket:
     """A connected stream socket, in blocking mode. `timeout` in seconds; `what` names whom we call ("the Xen
     Store").
 
@@ -127,7 +127,7 @@ def connect(
 
 def try_connect(
     path: StrPath, *, what: str, channel: str | None = None, hint: str | None = None
-) -> socket.socket | None:
+) -> _socket.socket | None:
     """Connect without waiting. None: the listener's backlog is full, try again a little later.
 
     The socket is in non-blocking mode.
@@ -147,12 +147,12 @@ def _full(path: StrPath, timeout: float | None, what: str, channel: str | None) 
 
 def _connect(
     path: StrPath, timeout: float | None, what: str, channel: str | None, hint: str | None
-) -> socket.socket | None:
+) -> _socket.socket | None:
     raw = os.fsencode(path)
     if not raw or b"\0" in raw:
         reason = "its path holds a NUL byte" if raw else "its path is empty"
         raise ConnectError(f"cannot reach {what}: {reason}", operation="connect", channel=channel)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     handle = -1
     try:
         if timeout == 0:
@@ -160,7 +160,7 @@ def _connect(
         elif timeout is not None:
             seconds, fraction = divmod(timeout, 1.0)
             interval = struct.pack("@ll", int(seconds), max(1, int(fraction * 1e6)))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, interval)
         address = raw
         if len(raw) > MAX_PATH:
             if _O_PATH is None:
@@ -169,7 +169,7 @@ def _connect(
             address = b"/proc/self/fd/%d" % handle
         sock.connect(address)
         if timeout:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 0, 0))
+            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, struct.pack("@ll", 0, 0))
     except BlockingIOError:
         sock.close()
         return None

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,7 @@ def daemon(directory: Path, *arguments: str | Path) -> Iterator[subprocess.Popen
 
 
 def ask(path: Path, op: int, payload: bytes) -> bytes:
-    with unix.connect(path, timeout=DEADLINE, what="the Xen Store") as sock:
+    with closing(unix.connect(path, timeout=DEADLINE, what="the Xen Store")) as sock:
         sock.settimeout(DEADLINE)
         sock.sendall(request(op, payload))
         (packet,) = packets(sock.recv(4096))

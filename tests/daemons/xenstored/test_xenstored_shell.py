@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import os
 import resource
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,9 +33,9 @@ class Host:
         self.server = Server()
         self.shell = Shell(self.server)
         self.shell.listen(self.path)
-        self.sockets: list[socket.socket] = []
+        self.sockets: list[_socket.socket] = []
 
-    def client(self, path: Path | None = None) -> socket.socket:
+    def client(self, path: Path | None = None) -> _socket.socket:
         sock = unix.connect(path or self.path, timeout=5, what="the Xen Store")
         sock.settimeout(5)
         self.sockets.append(sock)
@@ -45,7 +47,7 @@ class Host:
         while self.shell.run_once():
             pass
 
-    def ask(self, sock: socket.socket, op: int, payload: bytes) -> bytes:
+    def ask(self, sock: _socket.socket, op: int, payload: bytes) -> bytes:
         """All that the client has got after one request."""
         sock.sendall(request(op, payload))
         self.settle()
@@ -150,7 +152,7 @@ def test_a_broken_packet_closes_its_client_alone(host: Host) -> None:
     assert payloads(host.ask(good, Op.READ, b"/tool\0")) == [b""]
 
 
-def fill(sock: socket.socket, data: bytes) -> int:
+def fill(sock: _socket.socket, data: bytes) -> int:
     """Send as much as goes without waiting; how much went."""
     sock.setblocking(False)
     sent = 0
@@ -163,7 +165,7 @@ def fill(sock: socket.socket, data: bytes) -> int:
     return sent
 
 
-def there(sock: socket.socket) -> bytes | None:
+def there(sock: _socket.socket) -> bytes | None:
     """What can be read without waiting; None if that is nothing yet."""
     sock.setblocking(False)
     try:
@@ -324,7 +326,7 @@ def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
     path = directory / "socket"
     with Shell(Server()) as shell:
         shell.listen(path)
-        with unix.connect(path, timeout=5, what="the Xen Store") as sock:
+        with closing(unix.connect(path, timeout=5, what="the Xen Store")) as sock:
             sock.settimeout(5)
             sock.sendall(request(Op.READ, b"/tool\0"))
             while shell.run_once():

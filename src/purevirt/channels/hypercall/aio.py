@@ -7,8 +7,8 @@ when it comes. The loop watches the socket itself (`add_reader`), so that `close
 
 from __future__ import annotations
 
+import _socket
 import asyncio
-import socket
 from collections import deque
 from typing import Any
 
@@ -37,7 +37,7 @@ class _Outgoing:
 class AsyncioTransport:
     """A simulated hypervisor, for the tasks of one event loop."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: _socket.socket) -> None:
         self._socket = sock
         self._loop = asyncio.get_running_loop()
         self._generation = fork_generation()

@@ -8,7 +8,7 @@ next frame begins.
 
 from __future__ import annotations
 
-import socket
+import _socket
 from _thread import allocate_lock  # threading.Lock, without the import of threading
 
 from purevirt.channels.hypercall.transport import CAPACITY, CHANNEL, SOCKET_BASE, WHAT, Deadline
@@ -25,7 +25,7 @@ class SocketTransport:
 
     __slots__ = ("_decoder", "_generation", "_id", "_lock", "_reason", "_socket", "arch", "base", "capacity")
 
-    def __init__(self, sock: socket.socket, arch: str) -> None:
+    def __init__(self, sock: _socket.socket, arch: str) -> None:
         self._socket = sock
         self._decoder = AnswerDecoder()
         self._lock = allocate_lock()
@@ -117,7 +117,7 @@ class SocketTransport:
             self._reason = "closed"
             if self._generation == fork_generation():
                 try:
-                    self._socket.shutdown(socket.SHUT_RDWR)
+                    self._socket.shutdown(_socket.SHUT_RDWR)
                 except OSError:
                     pass
 
@@ -152,7 +152,7 @@ class SocketTransport:
             self._reason = reason
 
 
-def _set_timeout(sock: socket.socket, deadline: Deadline) -> None:
+def _set_timeout(sock: _socket.socket, deadline: Deadline) -> None:
     left = deadline.left()
     if left == 0.0:
         raise TimeoutError

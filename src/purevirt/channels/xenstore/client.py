@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from purevirt._typing import Self, TypeVar
+from purevirt._typing import TYPE_CHECKING, Self, TypeVar
 from purevirt.channels.xenstore.nodes import Nodes
 from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Connector, Request, Transport
-from purevirt.channels.xenstore.watches import QUEUE, Watcher
 from purevirt.errors import (
     ChannelUnavailable,
     Closed,
@@ -29,6 +28,9 @@ from purevirt.wire.xenstore import messages
 from purevirt.wire.xenstore.errnos import exception_of
 from purevirt.wire.xenstore.packets import Feature, Op, Packet
 from purevirt.wire.xenstore.permissions import Permission
+
+if TYPE_CHECKING:
+    from purevirt.channels.xenstore.watches import Watcher
 
 __all__ = ["OPEN_TIMEOUT", "RETRIES", "TIMEOUT", "Feature", "Permission", "StoreClient", "Transaction"]
 
@@ -154,7 +156,7 @@ class StoreClient(Nodes):
         transport = await connector.connect(open_timeout)
         return cls(transport, read_only=read_only, timeout=timeout, connector=connector)
 
-    async def open_watcher(self, *, queue: int = QUEUE, timeout: float | None = None) -> Watcher:
+    async def open_watcher(self, *, queue: int | None = None, timeout: float | None = None) -> Watcher:
         """Watches, on a connection of their own to the same place. The caller closes it."""
         if self._connector is None:
             raise ChannelUnavailable(
@@ -162,8 +164,10 @@ class StoreClient(Nodes):
                 operation="watch",
                 channel=CHANNEL,
             )
+        from purevirt.channels.xenstore.watches import QUEUE, Watcher  # most clients never watch
+
         limit = self._timeout if timeout is None else timeout
-        return await Watcher.open(self._connector, queue=queue, timeout=limit)
+        return await Watcher.open(self._connector, queue=QUEUE if queue is None else queue, timeout=limit)
 
     @property
     def closed(self) -> bool:

@@ -21,10 +21,10 @@ The device (/dev/xen/xenbus) gives a domain's user space the kernel's own connec
 
 from __future__ import annotations
 
+import _socket  # the C half is all we use; the Python half takes longer to import than to connect
 import errno
 import io
 import os
-import socket
 import stat
 from collections.abc import Callable
 
@@ -91,7 +91,7 @@ class SocketLink:
 
     __slots__ = ("_socket", "can_shutdown", "max_payload", "one_at_a_time", "receive")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: _socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
         self.receive: Callable[[int], bytes] = sock.recv
@@ -105,16 +105,16 @@ class SocketLink:
     def send(self, data: bytes | memoryview) -> int:
         # MSG_NOSIGNAL: a program that restored SIGPIPE, as command lines do, must not die of a daemon's
         # restart.
-        return self._socket.send(data, socket.MSG_NOSIGNAL)
+        return self._socket.send(data, _socket.MSG_NOSIGNAL)
 
     def tell_when_read(self) -> None:
         # Linux calls a Unix socket writable while a quarter of its send buffer is in flight; a packet in
         # flight counts for some 3 KiB there, so of so small a buffer each is more than a quarter.
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDBUF, _SEND_BUFFER)
 
     def shutdown(self) -> None:
         try:
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(_socket.SHUT_RDWR)
         except OSError:
             pass  # the other side was faster
 
