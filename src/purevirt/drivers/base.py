@@ -28,10 +28,7 @@ from purevirt.model import (
     Vcpu,
 )
 
-__all__ = ["STATS_GROUPS", "Driver"]
-
-STATS_GROUPS: frozenset[str] = frozenset({"vcpu", "block", "interface"})
-"""What `domain_stats` can gather beside each domain's info."""
+__all__ = ["Driver"]
 
 
 class Driver(Protocol):

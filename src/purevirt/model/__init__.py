@@ -9,6 +9,7 @@ was measured.
 
 from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
 from purevirt.model.domain import (
+    STATS_GROUPS,
     DomainInfo,
     DomainRef,
     DomainState,
@@ -22,6 +23,7 @@ from purevirt.model.node import HypervisorVersion, NodeInfo, NumaCell, Scheduler
 from purevirt.model.routing import Access, Channel, Route
 
 __all__ = [
+    "STATS_GROUPS",
     "Access",
     "BlockDevice",
     "BlockStats",

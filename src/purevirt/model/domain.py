@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 __all__ = [
+    "STATS_GROUPS",
     "DomainInfo",
     "DomainRef",
     "DomainState",
@@ -145,6 +146,10 @@ class Vcpu(NamedTuple):
     """The physical CPU it last ran on; None if it is offline."""
     hard_affinity: frozenset[int]
     soft_affinity: frozenset[int]
+
+
+STATS_GROUPS: frozenset[str] = frozenset({"vcpu", "block", "interface"})
+"""What `domain_stats` can gather beside each domain's info."""
 
 
 class DomainStats(NamedTuple):

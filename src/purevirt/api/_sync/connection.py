@@ -13,10 +13,10 @@ from purevirt._typing import TYPE_CHECKING
 from purevirt.api import _hosts
 from purevirt.api import uri as uris
 from purevirt.api._sync.domain import Domain
-from purevirt.drivers.base import STATS_GROUPS
 from purevirt.drivers.xen.open import is_dom0, open_driver
 from purevirt.errors import Closed, NoSuchDomain
 from purevirt.model import (
+    STATS_GROUPS,
     Access,
     DomainInfo,
     DomainStats,

@@ -9,7 +9,5 @@ least of all a zero that looks measured.
 """
 
 from purevirt.channels.files.hostfiles import HostFiles
-from purevirt.channels.files.procfs import CpuModel
-from purevirt.channels.files.sysfs import BlockCounters, InterfaceCounters, XenVersion
 
-__all__ = ["BlockCounters", "CpuModel", "HostFiles", "InterfaceCounters", "XenVersion"]
+__all__ = ["HostFiles"]

@@ -26,7 +26,7 @@ _PAUSED = int(DomainFlag.PAUSED)
 _BLOCKED = int(DomainFlag.BLOCKED)
 _RUNNING = int(DomainFlag.RUNNING)
 # A PVH domain has at most these emulated (Domain 0 as PVH has all three, a guest the first).
-_PVH_DEVICES = int(EmulationFlag.LAPIC | EmulationFlag.IOAPIC | EmulationFlag.VPCI)
+_PVH_DEVICES = int(EmulationFlag.LAPIC) | int(EmulationFlag.IOAPIC) | int(EmulationFlag.VPCI)
 
 
 class DomainInfo(NamedTuple):
