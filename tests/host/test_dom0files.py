@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from purevirt.channels.files import BlockCounters, HostFiles, InterfaceCounters
+from purevirt.channels.files import HostFiles
+from purevirt.channels.files.sysfs import BlockCounters, InterfaceCounters
 from purevirt.host.dom0files import Dom0Files
 from purevirt.host.hypervisor import Hypervisor
 

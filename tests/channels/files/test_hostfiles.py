@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purevirt.channels.files import BlockCounters, CpuModel, HostFiles, InterfaceCounters, procfs
-from purevirt.channels.files.sysfs import BLOCK_FILES, INTERFACE_FILES, is_interface_name
+from purevirt.channels.files import HostFiles, procfs
+from purevirt.channels.files.procfs import CpuModel
+from purevirt.channels.files.sysfs import (
+    BLOCK_FILES,
+    INTERFACE_FILES,
+    BlockCounters,
+    InterfaceCounters,
+    is_interface_name,
+)
 from purevirt.errors import ChannelUnavailable, RemoteProtocolError
 
 # As a kernel prints them.
