@@ -55,7 +55,6 @@ def domain_0_nodes() -> Iterator[Node]:
     yield Node("/local/domain/0", "", ("r0",))
     yield Node("/local/domain/0/name", "Domain-0")
     yield Node("/local/domain/0/domid", "0")
-    yield Node("/libxl/0/type", "pv")
     yield Node("/tool/xenstored", "")
 
 

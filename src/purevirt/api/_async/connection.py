@@ -8,15 +8,14 @@ from types import TracebackType
 
 from purevirt import _version
 from purevirt._typing import TYPE_CHECKING
-from purevirt.api import _hosts
 from purevirt.api import uri as uris
-from purevirt.api._async.domain import AsyncDomain
 from purevirt.drivers.xen.open import is_dom0, open_driver
 from purevirt.errors import Closed, NoSuchDomain
 from purevirt.model import (
     STATS_GROUPS,
     Access,
     DomainInfo,
+    DomainRef,
     DomainStats,
     HypervisorVersion,
     NodeInfo,
@@ -28,7 +27,9 @@ from purevirt.model import (
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from purevirt.api._async.domain import AsyncDomain
     from purevirt.api._async.store import AsyncStore
+    from purevirt.api._hosts import Lease
     from purevirt.drivers.xen.driver import XenDriver
 
 __all__ = ["AsyncConnection", "open_async", "open_async_read_only"]
@@ -40,7 +41,7 @@ class AsyncConnection:
     Every method raises `Closed` after that, and only classes of `purevirt.errors` at any time.
     """
 
-    def __init__(self, location: uris.Location, driver: XenDriver, lease: _hosts.Lease | None) -> None:
+    def __init__(self, location: uris.Location, driver: XenDriver, lease: Lease | None) -> None:
         self._location = location
         self._driver_or_none: XenDriver | None = driver
         self._lease = lease
@@ -143,6 +144,11 @@ class AsyncConnection:
 
     # --- its domains
 
+    def _domain(self, ref: DomainRef) -> AsyncDomain:
+        from purevirt.api._async.domain import AsyncDomain  # a listing alone makes none
+
+        return AsyncDomain(self, ref)
+
     async def domain_infos(self) -> list[DomainInfo]:
         """Id, name, UUID, type, state, memory, vCPUs and CPU time of all active domains, by id.
 
@@ -154,7 +160,7 @@ class AsyncConnection:
     async def domains(self) -> list[AsyncDomain]:
         """All active domains, by id (`virConnectListAllDomains`)."""
         driver = self._driver
-        return [AsyncDomain(self, info.ref) for info in await driver.list_domains()]
+        return [self._domain(info.ref) for info in await driver.list_domains()]
 
     async def count_domains(self) -> int:
         """How many domains are active, Domain 0 included (`virConnectNumOfDomains`)."""
@@ -174,11 +180,11 @@ class AsyncConnection:
 
     async def lookup_by_id(self, domid: int) -> AsyncDomain:
         """The active domain with this id (`virDomainLookupByID`). NoSuchDomain if there is none."""
-        return AsyncDomain(self, await self._driver.lookup_id(domid))
+        return self._domain(await self._driver.lookup_id(domid))
 
     async def lookup_by_name(self, name: str) -> AsyncDomain:
         """The active domain with this name (`virDomainLookupByName`). NoSuchDomain, DomainAmbiguous."""
-        return AsyncDomain(self, await self._driver.lookup_name(name))
+        return self._domain(await self._driver.lookup_name(name))
 
     async def lookup_by_uuid(self, uuid: UUID | str) -> AsyncDomain:
         """The active domain with this UUID (`virDomainLookupByUUID`). NoSuchDomain, DomainAmbiguous."""
@@ -190,7 +196,7 @@ class AsyncConnection:
                 uuid = UUID(text)
             except ValueError:
                 raise NoSuchDomain(f"{text!r} is no UUID", operation="lookup_uuid", domain=text) from None
-        return AsyncDomain(self, await self._driver.lookup_uuid(uuid.bytes))
+        return self._domain(await self._driver.lookup_uuid(uuid.bytes))
 
     async def lookup(self, domain: str | int | UUID) -> AsyncDomain:
         """By id, UUID or name, as the command line takes it: digits are an id first, then perhaps a name."""
@@ -218,7 +224,11 @@ class AsyncConnection:
 
 async def _open(uri: str | None, access: Access, timeout: float) -> AsyncConnection:
     location = uris.choose(uri, os.environ, on_dom0=uri is None and is_dom0(""))
-    lease = await _hosts.acquire("aio") if location.simulated else None
+    lease = None
+    if location.simulated:
+        from purevirt.api import _hosts
+
+        lease = await _hosts.acquire("aio")
     try:
         root = location.root if lease is None else lease.root
         driver = await open_driver(root, access, "aio", timeout)

@@ -10,15 +10,14 @@ from types import TracebackType
 from purevirt import _version
 from purevirt._run import run_blocking
 from purevirt._typing import TYPE_CHECKING
-from purevirt.api import _hosts
 from purevirt.api import uri as uris
-from purevirt.api._sync.domain import Domain
 from purevirt.drivers.xen.open import is_dom0, open_driver
 from purevirt.errors import Closed, NoSuchDomain
 from purevirt.model import (
     STATS_GROUPS,
     Access,
     DomainInfo,
+    DomainRef,
     DomainStats,
     HypervisorVersion,
     NodeInfo,
@@ -30,6 +29,8 @@ from purevirt.model import (
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from purevirt.api._hosts import Lease
+    from purevirt.api._sync.domain import Domain
     from purevirt.api._sync.store import Store
     from purevirt.drivers.xen.driver import XenDriver
 __all__ = ["Connection", "open", "open_read_only"]
@@ -41,7 +42,7 @@ class Connection:
     Every method raises `Closed` after that, and only classes of `purevirt.errors` at any time.
     """
 
-    def __init__(self, location: uris.Location, driver: XenDriver, lease: _hosts.Lease | None) -> None:
+    def __init__(self, location: uris.Location, driver: XenDriver, lease: Lease | None) -> None:
         self._location = location
         self._driver_or_none: XenDriver | None = driver
         self._lease = lease
@@ -138,6 +139,11 @@ class Connection:
         """The hypervisor's default scheduler (`virDomainGetSchedulerType`). Hypervisor."""
         return run_blocking(self._driver.scheduler())
 
+    def _domain(self, ref: DomainRef) -> Domain:
+        from purevirt.api._sync.domain import Domain
+
+        return Domain(self, ref)
+
     def domain_infos(self) -> list[DomainInfo]:
         """Id, name, UUID, type, state, memory, vCPUs and CPU time of all active domains, by id.
 
@@ -149,7 +155,7 @@ class Connection:
     def domains(self) -> list[Domain]:
         """All active domains, by id (`virConnectListAllDomains`)."""
         driver = self._driver
-        return [Domain(self, info.ref) for info in run_blocking(driver.list_domains())]
+        return [self._domain(info.ref) for info in run_blocking(driver.list_domains())]
 
     def count_domains(self) -> int:
         """How many domains are active, Domain 0 included (`virConnectNumOfDomains`)."""
@@ -169,11 +175,11 @@ class Connection:
 
     def lookup_by_id(self, domid: int) -> Domain:
         """The active domain with this id (`virDomainLookupByID`). NoSuchDomain if there is none."""
-        return Domain(self, run_blocking(self._driver.lookup_id(domid)))
+        return self._domain(run_blocking(self._driver.lookup_id(domid)))
 
     def lookup_by_name(self, name: str) -> Domain:
         """The active domain with this name (`virDomainLookupByName`). NoSuchDomain, DomainAmbiguous."""
-        return Domain(self, run_blocking(self._driver.lookup_name(name)))
+        return self._domain(run_blocking(self._driver.lookup_name(name)))
 
     def lookup_by_uuid(self, uuid: UUID | str) -> Domain:
         """The active domain with this UUID (`virDomainLookupByUUID`). NoSuchDomain, DomainAmbiguous."""
@@ -185,7 +191,7 @@ class Connection:
                 uuid = UUID(text)
             except ValueError:
                 raise NoSuchDomain(f"{text!r} is no UUID", operation="lookup_uuid", domain=text) from None
-        return Domain(self, run_blocking(self._driver.lookup_uuid(uuid.bytes)))
+        return self._domain(run_blocking(self._driver.lookup_uuid(uuid.bytes)))
 
     def lookup(self, domain: str | int | UUID) -> Domain:
         """By id, UUID or name, as the command line takes it: digits are an id first, then perhaps a name."""
@@ -213,7 +219,11 @@ class Connection:
 
 def _open(uri: str | None, access: Access, timeout: float) -> Connection:
     location = uris.choose(uri, os.environ, on_dom0=uri is None and is_dom0(""))
-    lease = run_blocking(_hosts.acquire("blocking")) if location.simulated else None
+    lease = None
+    if location.simulated:
+        from purevirt.api import _hosts
+
+        lease = run_blocking(_hosts.acquire("blocking"))
     try:
         root = location.root if lease is None else lease.root
         driver = run_blocking(open_driver(root, access, "blocking", timeout))
