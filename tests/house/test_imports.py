@@ -141,7 +141,11 @@ def test_the_plain_list_loads_neither_click_nor_typing() -> None:
     code = "from purevirt.cli import quick, listing; import purevirt; purevirt.open\n"
     code += "from purevirt.channels.hypercall import dial, privcmd\n"
     code += "import purevirt.channels.xenstore.blocking"
-    assert not loaded_by(code) & {
+    loaded = loaded_by(code)
+    assert not loaded & {
+        f"purevirt.{name}" for name in ("model.node", "model.devices", "drivers.xen.devices")
+    }
+    assert not loaded & {
         "asyncio",
         "click",
         "typing",

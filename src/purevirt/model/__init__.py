@@ -5,9 +5,13 @@ Named tuples, not dataclasses: a listing makes one for each domain, three times 
 
 Sizes are KiB, times nanoseconds, unless a name says otherwise. None means "not known to this connection": a zero
 was measured.
+
+Devices and the node are loaded when their names are first used: a listing has neither.
 """
 
-from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
+from __future__ import annotations
+
+from purevirt._typing import TYPE_CHECKING
 from purevirt.model.domain import (
     STATS_GROUPS,
     DomainInfo,
@@ -19,8 +23,11 @@ from purevirt.model.domain import (
     Vcpu,
     VcpuState,
 )
-from purevirt.model.node import HypervisorVersion, NodeInfo, NumaCell, Scheduler
 from purevirt.model.routing import Access, Channel, Route
+
+if TYPE_CHECKING:
+    from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
+    from purevirt.model.node import HypervisorVersion, NodeInfo, NumaCell, Scheduler
 
 __all__ = [
     "STATS_GROUPS",
@@ -44,3 +51,16 @@ __all__ = [
     "Vcpu",
     "VcpuState",
 ]
+
+_LATER = {
+    **dict.fromkeys(("BlockDevice", "BlockStats", "Interface", "InterfaceStats"), "devices"),
+    **dict.fromkeys(("HypervisorVersion", "NodeInfo", "NumaCell", "Scheduler"), "node"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module 'purevirt.model' has no attribute {name!r}")
+    value = getattr(__import__(f"purevirt.model.{_LATER[name]}", fromlist=[name]), name)
+    globals()[name] = value
+    return value

@@ -9,10 +9,11 @@ import enum
 from functools import lru_cache
 
 from purevirt._typing import TYPE_CHECKING, NamedTuple
-from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
 
 __all__ = [
     "STATS_GROUPS",

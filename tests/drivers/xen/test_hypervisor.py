@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from purevirt.drivers.xen import hypervisor
+from purevirt.drivers.xen import hypervisor, node
 from purevirt.model import DomainState, DomainType, StateReason, VcpuState
 from purevirt.wire.hypercall import messages as wire
 
@@ -88,9 +88,9 @@ def test_an_offline_vcpu_runs_nowhere() -> None:
 
 def test_the_nodes_figures_multiply_to_its_cpus() -> None:
     physical = wire.PhysInfo(2, 4, 32, 31, 2, 1, 2_400_000, 0, None, 1000, 10, 0, 0, 0, (0,) * 8)
-    node = hypervisor.node_info(physical, "x86_64", "A CPU")
-    assert (node.nodes, node.sockets, node.cores, node.threads) == (2, 2, 4, 2)
-    assert (node.cpus, node.mhz, node.memory_kib) == (32, 2400, 4000)
+    figures = node.node_info(physical, "x86_64", "A CPU")
+    assert (figures.nodes, figures.sockets, figures.cores, figures.threads) == (2, 2, 4, 2)
+    assert (figures.cpus, figures.mhz, figures.memory_kib) == (32, 2400, 4000)
 
 
 def test_numa_cells_hold_their_cpus_and_leave_out_empty_nodes() -> None:
@@ -104,6 +104,6 @@ def test_numa_cells_hold_their_cpus_and_leave_out_empty_nodes() -> None:
         wire.CpuTopology(1, 1, 0, 2),
         wire.CpuTopology(2, None, None, None),
     ]
-    first, second = hypervisor.numa_cells(nodes, topology)
+    first, second = node.numa_cells(nodes, topology)
     assert (first.id, first.memory_kib, first.free_kib, first.cpus) == (0, 2, 1, (0,))
     assert (second.id, second.cpus) == (2, (1,))

@@ -11,18 +11,7 @@ from purevirt._typing import TYPE_CHECKING
 from purevirt.api import uri as uris
 from purevirt.drivers.xen.open import is_dom0, open_driver
 from purevirt.errors import Closed, NoSuchDomain
-from purevirt.model import (
-    STATS_GROUPS,
-    Access,
-    DomainInfo,
-    DomainRef,
-    DomainStats,
-    HypervisorVersion,
-    NodeInfo,
-    NumaCell,
-    Route,
-    Scheduler,
-)
+from purevirt.model import STATS_GROUPS, Access
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,6 +20,16 @@ if TYPE_CHECKING:
     from purevirt.api._async.store import AsyncStore
     from purevirt.api._hosts import Lease
     from purevirt.drivers.xen.driver import XenDriver
+    from purevirt.model import (
+        DomainInfo,
+        DomainRef,
+        DomainStats,
+        HypervisorVersion,
+        NodeInfo,
+        NumaCell,
+        Route,
+        Scheduler,
+    )
 
 __all__ = ["AsyncConnection", "open_async", "open_async_read_only"]
 

@@ -2,5 +2,6 @@
 
 `open`: finds and opens the channels, or says what is missing.  `routes`: which channel serves which operation.
 `driver`: the contract, operation by operation.  `hypervisor`, `storeview`: a domain as each channel tells it.
-`names`: the one cache.  `devices`: disks and interfaces.  `storepaths`: every path of the Xen Store we know.
+`node`: the host.  `names`: the one cache.  `devices`: disks and interfaces.  `storepaths`: every path of the Xen
+Store we know.
 """

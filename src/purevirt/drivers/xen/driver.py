@@ -14,30 +14,25 @@ from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen import hypervisor, routes, storeview
 from purevirt.drivers.xen.names import NameCache
 from purevirt.errors import DomainAmbiguous, NoSuchDevice, NoSuchDomain, Unsupported, XenError
-from purevirt.model import (
-    Access,
-    BlockDevice,
-    BlockStats,
-    Channel,
-    DomainInfo,
-    DomainRef,
-    DomainState,
-    DomainStats,
-    DomainType,
-    HypervisorVersion,
-    Interface,
-    InterfaceStats,
-    NodeInfo,
-    NumaCell,
-    Route,
-    Scheduler,
-    StateReason,
-    Vcpu,
-)
+from purevirt.model import Access, Channel, DomainRef, DomainState, DomainStats, StateReason
 from purevirt.wire.hypercall.messages import DomainInfo as WireInfo
 
 if TYPE_CHECKING:
     from purevirt.drivers.xen.devices import DeviceReader
+    from purevirt.model import (
+        BlockDevice,
+        BlockStats,
+        DomainInfo,
+        DomainType,
+        HypervisorVersion,
+        Interface,
+        InterfaceStats,
+        NodeInfo,
+        NumaCell,
+        Route,
+        Scheduler,
+        Vcpu,
+    )
 
 __all__ = ["XenDriver"]
 
@@ -91,6 +86,8 @@ class XenDriver:
     # --- the host
 
     async def version(self) -> HypervisorVersion:
+        from purevirt.model.node import HypervisorVersion
+
         if self._route("version") is Channel.HYPERVISOR:
             major, minor = self._hv.xen_version
             versions = self._hv.interface
@@ -113,9 +110,12 @@ class XenDriver:
         return self._files.hostname()
 
     async def node_info(self) -> NodeInfo:
+        from purevirt.drivers.xen import node
+        from purevirt.model.node import NodeInfo
+
         machine, cpu = self._files.machine(), self._files.cpu()
         if self._route("node_info") is Channel.HYPERVISOR:
-            return hypervisor.node_info(await self._hv.physinfo(), machine, cpu.model)
+            return node.node_info(await self._hv.physinfo(), machine, cpu.model)
         mhz = None if cpu.mhz is None else int(cpu.mhz)
         return NodeInfo(machine, cpu.model, None, None, mhz, None, None, None, None)
 
@@ -124,10 +124,14 @@ class XenDriver:
         return (await self._hv.physinfo()).free_pages * hypervisor.KIB_PER_PAGE
 
     async def numa_cells(self) -> tuple[NumaCell, ...]:
+        from purevirt.drivers.xen import node
+
         self._route("numa_cells")
-        return hypervisor.numa_cells(await self._hv.numa_info(), await self._hv.cpu_topology())
+        return node.numa_cells(await self._hv.numa_info(), await self._hv.cpu_topology())
 
     async def scheduler(self) -> Scheduler:
+        from purevirt.model.node import Scheduler
+
         self._route("scheduler")
         number = await self._hv.sched_id()
         return Scheduler(number, self._hv.scheduler_name(number))

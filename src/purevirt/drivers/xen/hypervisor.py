@@ -1,4 +1,4 @@
-"""A domain, and the node, as the hypervisor tells it: wire structs in, model out. Pure.
+"""A domain, as the hypervisor tells it: wire structs in, model out. Pure.
 
 How Xen's flags become libvirt's states: dying before shut down before paused before blocked; a domain with none of
 them is runnable and merely waits for a CPU, so it is running, as `xl` users know from "------". A guest that shut
@@ -7,14 +7,10 @@ down with code "suspend" has stopped itself in order to be saved or migrated: it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from purevirt.model import (
     DomainInfo,
     DomainState,
     DomainType,
-    NodeInfo,
-    NumaCell,
     StateReason,
     Vcpu,
     VcpuState,
@@ -22,7 +18,7 @@ from purevirt.model import (
 from purevirt.wire.hypercall import messages as wire
 from purevirt.wire.hypercall.numbers import PAGE_SIZE, DomainFlag
 
-__all__ = ["domain_info", "domain_state", "domain_type", "node_info", "numa_cells", "vcpu"]
+__all__ = ["domain_info", "domain_state", "domain_type", "vcpu"]
 
 KIB_PER_PAGE = PAGE_SIZE // 1024
 
@@ -134,32 +130,3 @@ def vcpu(number: int, info: wire.VcpuInfo, affinity: wire.VcpuAffinity) -> Vcpu:
         affinity.hard,
         affinity.soft,
     )
-
-
-def node_info(info: wire.PhysInfo, machine: str | None, model: str | None) -> NodeInfo:
-    """libvirt's nine figures, from physinfo; the CPU's names come from files."""
-    nodes = max(info.nr_nodes, 1)
-    per_socket = max(info.cores_per_socket * info.threads_per_core, 1)
-    return NodeInfo(
-        machine=machine,
-        model=model,
-        memory_kib=info.total_pages * KIB_PER_PAGE,
-        cpus=info.nr_cpus,
-        mhz=info.cpu_khz // 1000,
-        nodes=nodes,
-        sockets=max(info.nr_cpus // (nodes * per_socket), 1),
-        cores=info.cores_per_socket,
-        threads=info.threads_per_core,
-    )
-
-
-def numa_cells(nodes: Sequence[wire.NumaNode], topology: Sequence[wire.CpuTopology]) -> tuple[NumaCell, ...]:
-    """The NUMA nodes that have memory, with their CPUs."""
-    cells = []
-    for node in nodes:
-        if node.memsize is None:
-            continue
-        cpus = tuple(place.cpu for place in topology if place.node == node.node)
-        free = None if node.memfree is None else node.memfree // 1024
-        cells.append(NumaCell(node.node, node.memsize // 1024, free, cpus, node.distances))
-    return tuple(cells)
