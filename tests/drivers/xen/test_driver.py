@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from purevirt._run import run_blocking
+from purevirt.drivers.base import Driver
 from purevirt.drivers.xen.routes import ROUTES
 from purevirt.errors import NoSuchDomain, Unsupported
 from purevirt.model import Access, DomainRef
@@ -99,6 +100,12 @@ def test_every_row_of_the_table_is_an_operation_and_every_operation_a_row() -> N
     other = {"close", "explain", "access", "store"}
     operations = {name for name in dir(host.driver) if not name.startswith("_")} - other
     assert operations == set(ROUTES)
+
+
+def test_the_driver_keeps_the_contract() -> None:
+    contract: Driver = MemoryHost().driver  # mypy compares the signatures; this, that nothing is missing
+    for name in Driver.__annotations__.keys() | {name for name in vars(Driver) if not name.startswith("_")}:
+        assert hasattr(contract, name)
 
 
 def test_read_only_rows_never_name_the_hypervisor() -> None:
