@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -231,3 +233,31 @@ def test_tasks_share_an_asyncio_connection(held: testing.Host) -> None:
             return [[info.name for info in listing] for listing in listings]
 
     assert all(names == ["Domain-0", *[f"d{n}" for n in range(10)]] for names in asyncio.run(main()))
+
+
+FORKING = """
+import os, sys
+import purevirt
+from purevirt import testing
+with testing.Host() as private, purevirt.open("test:///default") as shared:
+    pid = os.fork()
+    if pid == 0:
+        shared.close()      # the parent's share is not the child's to give back
+        with purevirt.open("test:///default") as own:
+            assert own.count_domains() == 2
+        sys.exit(0)         # runs what is registered for the end, and leaves both contexts
+    assert os.waitpid(pid, 0)[1] == 0
+    with purevirt.open(private.uri) as one, purevirt.open("test:///default") as two:
+        print(one.count_domains(), two.count_domains(), shared.count_domains())
+"""
+
+
+def test_a_forked_child_that_ends_leaves_its_parents_hosts_alone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORKING],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("2 2 2\n", "", 0)

@@ -40,4 +40,4 @@ def test_a_venv_that_cannot_be_made_is_not_left_half_made(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     done = bootstrap(tmp_path / "file" / "venv", "")
     assert done.returncode == 1
-    assert "venv" in done.stderr
+    assert "venv failed. On Debian or Ubuntu: apt-get install" in done.stderr

@@ -21,8 +21,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
-from urllib.parse import quote
 
+from purevirt.api.uri import root_uri
+from purevirt.channels.unix import fork_generation
 from purevirt.channels.xenstore import aio
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.daemons.xenstored import Server, Shell
@@ -61,6 +62,7 @@ class Machine:
         self._private = directory is None
         self._directory = directory
         self._thread: threading.Thread | None = None
+        self._generation = fork_generation()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._toolstack: Toolstack | None = None
@@ -80,7 +82,7 @@ class Machine:
     @property
     def uri(self) -> str:
         """What opens it."""
-        return f"xen:///?root={quote(self.root)}"
+        return root_uri(self.root)
 
     @property
     def files(self) -> Dom0Files:
@@ -94,6 +96,7 @@ class Machine:
         if self._thread is not None:
             raise RuntimeError("the simulated host runs already")
         self._directory = _prepare(self._directory)
+        self._generation = fork_generation()
         self._thread = threading.Thread(target=self._main, name="purevirt-host", daemon=True)
         self._thread.start()
         self._started.wait()
@@ -105,8 +108,8 @@ class Machine:
     def stop(self) -> None:
         """Take it down, with everything below its directory that it made; stopping twice is no error."""
         thread, self._thread = self._thread, None
-        if thread is None:
-            return
+        if thread is None or self._generation != fork_generation():
+            return  # it runs in the parent of this process, whose business it is
         loop, stopping = self._loop, self._stopping
         if thread.is_alive() and loop is not None and stopping is not None:
             loop.call_soon_threadsafe(stopping.set)

@@ -26,15 +26,16 @@ _leases = 0
 class DefaultLease:
     """One connection's share. `release` twice is no error."""
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    def __init__(self, machine: Machine) -> None:
+        self.root = machine.root
+        self._machine = machine
         self._held = True
 
     async def release(self, mode: str) -> None:
         """Give the share back; the last one stops the host."""
         if self._held:
             self._held = False
-            await _elsewhere(mode, _drop)
+            await _elsewhere(mode, lambda: _drop(self._machine))
 
 
 async def acquire(mode: str) -> DefaultLease:
@@ -51,7 +52,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-def _take() -> str:
+def _take() -> Machine:
     global _machine, _leases  # noqa: PLW0603 - this module is the registry of the one shared host
     from purevirt.programs.machine import Machine
 
@@ -63,12 +64,14 @@ def _take() -> str:
             atexit.register(machine.stop)  # for those who end without closing
             _machine = machine
         _leases += 1
-        return _machine.root
+        return _machine
 
 
-def _drop() -> None:
+def _drop(held: Machine) -> None:
     global _machine, _leases  # noqa: PLW0603 - as above
     with _lock:
+        if held is not _machine:
+            return  # a share that was taken before a fork: it is the parent's to give back
         _leases -= 1
         if _leases == 0 and _machine is not None:
             machine, _machine = _machine, None

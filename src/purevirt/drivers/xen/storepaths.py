@@ -7,14 +7,8 @@ from __future__ import annotations
 
 __all__ = [
     "DOMAINS",
-    "availability",
-    "backend_node",
-    "console_tty",
     "cpus",
-    "device_frontend",
-    "device_kinds",
     "devices",
-    "domain",
     "guest_devices",
     "libxl_type",
     "memory_static_max",
@@ -24,11 +18,6 @@ __all__ = [
 ]
 
 DOMAINS = "/local/domain"
-
-
-def domain(domid: int) -> str:
-    """The domain's home, which the guest may read."""
-    return f"/local/domain/{domid}"
 
 
 def name(domid: int) -> str:
@@ -45,11 +34,6 @@ def cpus(domid: int) -> str:
     return f"/local/domain/{domid}/cpu"
 
 
-def availability(domid: int, vcpu: int) -> str:
-    """ "online" or "offline": what the guest was asked for."""
-    return f"/local/domain/{domid}/cpu/{vcpu}/availability"
-
-
 def memory_target(domid: int) -> str:
     """KiB the guest was asked to balloon to."""
     return f"/local/domain/{domid}/memory/target"
@@ -60,17 +44,9 @@ def memory_static_max(domid: int) -> str:
     return f"/local/domain/{domid}/memory/static-max"
 
 
-def console_tty(domid: int) -> str:
-    return f"/local/domain/{domid}/console/tty"
-
-
 def libxl_type(domid: int) -> str:
     """ "pv", "pvh" or "hvm", as libxl recorded it; only Domain 0 can write here."""
     return f"/libxl/{domid}/type"
-
-
-def device_kinds(domid: int) -> str:
-    return f"/libxl/{domid}/device"
 
 
 def devices(domid: int, kind: str) -> str:
@@ -82,11 +58,3 @@ def guest_devices(domid: int, kind: str) -> str:
     """The frontends' directories: what xend and other toolstacks leave where libxl's record lacks. The guest can
     write below it, so what it says of the backend is believed only if it names the path of this very device."""
     return f"/local/domain/{domid}/device/{kind}"
-
-
-def device_frontend(domid: int, kind: str, number: int) -> str:
-    return f"/local/domain/{domid}/device/{kind}/{number}"
-
-
-def backend_node(backend_domid: int, kind: str, domid: int, number: int) -> str:
-    return f"/local/domain/{backend_domid}/backend/{kind}/{domid}/{number}"
