@@ -16,7 +16,7 @@ from types import ModuleType
 
 from purevirt.channels.files import HostFiles
 from purevirt.channels.hypercall.client import HypercallClient
-from purevirt.channels.xenstore.client import StoreClient
+from purevirt.channels.xenstore.client import MANY, StoreClient
 from purevirt.channels.xenstore.locate import locate
 from purevirt.drivers.xen.driver import XenDriver
 from purevirt.errors import ConnectError, XenError
@@ -40,11 +40,12 @@ async def open_driver(root: str, access: Access, mode: str, timeout: float) -> X
     hypercalls = await _open_hypercalls(root, mode, timeout) if access is Access.RW else None
     try:
         store = await _open_store(root, access, mode, timeout)
+        if hypercalls is not None:
+            await _prepare(hypercalls, store, timeout)
     except BaseException:
         if hypercalls is not None:
             await hypercalls.close()
         raise
-
     return XenDriver(access, hypercalls, store, files)
 
 
@@ -121,6 +122,16 @@ async def _open_store(root: str, access: Access, mode: str, timeout: float) -> S
         )
     except ConnectError as error:
         raise _explain_store(error, path, read_only) from error
+
+
+async def _prepare(hypercalls: HypercallClient, store: StoreClient, timeout: float) -> None:
+    """Where there are many domains: nearly every program reads all their names next, to list or to find one."""
+    try:
+        if len(await hypercalls.domain_infos(timeout=timeout)) >= MANY:
+            await store.widen()
+    except BaseException:
+        await store.close()
+        raise
 
 
 def _explain_store(error: ConnectError, path: str, read_only: bool) -> ConnectError:
