@@ -284,11 +284,17 @@ def test_a_reader_that_goes_on_where_it_stopped_reads_all_once(
 
 def test_keys_print_to_the_console(hv: Hypervisor, domid: int) -> None:
     hv.console.read(1 << 20, None, clear=True)
+    hv.put_affinity(domid, 1, 0b1101, 0)
     assert hv.hypercall(changes.debug_keys(space(), hv.interface, b"~rqmh")).value == 0
     text = hv.console.read(1 << 20, None, clear=False)[0].decode()
-    assert "'r' pressed -> dump run queues\n(XEN) \tDomain: 0 w 256 c 0 v 4\n" in text
-    assert f"General information for domain {domid}:" in text
-    assert "key 'q' (ascii '71') => dump domain" in text
+    assert "'r' pressed -> run queues\n(XEN) Scheduler: SMP Credit Scheduler rev2 (credit2)\n" in text
+    assert "(XEN) \tDomain: 0 w 256 c 0 v 4\n" in text
+    described = text[text.index(f"General information for domain {domid}:") :]
+    assert "    nr_pages=32768 max_pages=32768\n" in described
+    assert f"    handle={HANDLE}\n" in described
+    assert "  UNIT1 affinities: hard={0,2-3} soft={}\n" in described
+    assert "    Dom heap: " in text
+    assert "key 'q' (ascii '71') => domains" in text
     call = changes.debug_keys(space(), hv.interface, b"hh")
     assert hv.hypercall(call._replace(extents=call.extents[:1])).value == -errno.EFAULT
 

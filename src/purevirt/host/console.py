@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 from purevirt.host.boot import HostSpec
 from purevirt.host.memory import CallerMemory
@@ -112,24 +113,41 @@ def _show_keys(hv: Hypervisor) -> None:
 def _show_domains(hv: Hypervisor) -> None:
     for domain in hv:
         hv.console.say(f"General information for domain {domain.id}:")
-        hv.console.say(
-            f"    refcnt=3 dying={int(domain.dying)} pause_count={domain.paused} nr_pages={domain.tot_pages} "
-            f"max_pages={domain.max_pages} handle={domain.handle.hex()}"
-        )
+        hv.console.say(f"    refcnt=3 dying={int(domain.dying)} pause_count={domain.paused}")
+        hv.console.say(f"    nr_pages={domain.tot_pages} max_pages={domain.max_pages}")
+        hv.console.say(f"    handle={UUID(bytes=domain.handle)}")
+        for number, vcpu in enumerate(domain.vcpus):
+            hv.console.say(f"  UNIT{number} affinities: hard={_ranges(vcpu.hard)} soft={_ranges(vcpu.soft)}")
+
+
+def _ranges(bits: int) -> str:
+    """Bits as Xen prints a set of CPUs: {0-1,4}."""
+    parts = []
+    for cpu in range(bits.bit_length()):
+        if bits >> cpu & 1 and not (cpu and bits >> cpu - 1 & 1):
+            last = cpu
+            while bits >> last + 1 & 1:
+                last += 1
+            parts.append(f"{cpu}" if last == cpu else f"{cpu}-{last}")
+    return "{" + ",".join(parts) + "}"
 
 
 def _show_queues(hv: Hypervisor) -> None:
+    name = SCHEDULERS.get(hv.spec.scheduler, str(hv.spec.scheduler))
+    hv.console.say(f"Scheduler: {_SCHEDULERS.get(name, name)}")
+    hv.console.say("Domain info:")
     for domain in hv:
         hv.console.say(f"\tDomain: {domain.id} w {domain.weight} c {domain.cap} v {len(domain.vcpus)}")
 
 
 def _show_memory(hv: Hypervisor) -> None:
-    hv.console.say(f"Physical memory information: {hv.free_pages * PAGE_SIZE >> 10}kB free")
+    hv.console.say("Physical memory information:")
+    hv.console.say(f"    Dom heap: {hv.free_pages * PAGE_SIZE >> 10}kB free")
 
 
 _KEYS: dict[str, tuple[str, Callable[[Hypervisor], None]]] = {
-    "h": ("show this message", _show_keys),
+    "h": ("show the keys", _show_keys),
     "m": ("memory info", _show_memory),
-    "q": ("dump domain (and guest debug) info", _show_domains),
-    "r": ("dump run queues", _show_queues),
+    "q": ("domains", _show_domains),
+    "r": ("run queues", _show_queues),
 }

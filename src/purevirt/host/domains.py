@@ -5,7 +5,8 @@ rate, which `accounts` keeps up to date; so is what it got so far.
 
 **State.** What Xen derives from its scheduler is derived from the load here: a vCPU with load 0 is blocked, with any
 other it is running. A paused domain's vCPUs are neither: as on Xen, the next event wakes them, and they wait for the
-pause to end. Nor are a stopped one's: its last act was a hypercall, on a vCPU that was not blocked.
+pause to end (until that event, a real one that was paused in its sleep is still called blocked). Nor are a stopped
+one's: its last act was a hypercall, on a vCPU that was not blocked.
 """
 
 from __future__ import annotations

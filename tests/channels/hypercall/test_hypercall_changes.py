@@ -278,7 +278,7 @@ def test_the_console_is_read_to_its_end(hv: Hypervisor) -> None:
     assert len(transport.calls) == 1
     run(client.debug_keys("h"))
     text = run(client.read_console(clear=True))
-    assert b"'h' pressed -> show this message" in text
+    assert b"'h' pressed -> show the keys" in text
     assert run(client.read_console()) == b""
 
 
