@@ -4,7 +4,8 @@
 #   make test       run the tests
 #   make check      lint, types, generated files, tests, docs: what a change must pass
 #   make lab        build the Domain 0 image and boot a real Xen in QEMU (root, Debian)
-#   make e2e        the end-to-end tests on that Xen; make e2e-full: all of them
+#   make e2e        the end-to-end tests on that Xen; make e2e-full: all of them,
+#                   on Xen 4.17 and on 4.20
 #   make bench      the benchmarks that need no lab; make bench-lab: those that do
 #   make help       this list
 
@@ -65,7 +66,7 @@ e2e: $(STAMP)
 	$(PYTEST) -m "e2e and not full" tests/e2e
 
 e2e-full: $(STAMP)
-	$(PYTEST) -m e2e tests/e2e
+	$(PYTEST) -m e2e --xen 4.17 --xen 4.20 tests/e2e
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -2,7 +2,8 @@
 guests.
 
 Every test in this directory gets the marker `e2e` and time enough for the first one to build an image and
-boot. Those marked `full` as well are left out of the quick run.
+boot. Those marked `full` as well are left out of the quick run. `--xen 4.20` boots another version than 4.17;
+given twice, every test runs on both, one machine after the other.
 """
 
 from __future__ import annotations
@@ -15,9 +16,26 @@ import pytest
 
 import lab
 from lab.errors import say
+from lab.recipe import RECIPES
 
 CHECKOUT = Path(__file__).parents[2]
 _HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--xen",
+        action="append",
+        choices=sorted(RECIPES),
+        help="the Xen to boot, may be repeated; default: 4.17",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "dom0" in metafunc.fixturenames:
+        # No such option where this directory is not what pytest was started for.
+        versions = metafunc.config.getoption("--xen", default=None) or ["4.17"]
+        metafunc.parametrize("dom0", versions, indirect=True, scope="session")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,9 +51,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def dom0() -> Iterator[lab.Host]:
+def dom0(request: pytest.FixtureRequest) -> Iterator[lab.Host]:
     """A booted Domain 0; `dom0.purevirt([…])` and `dom0.python([…])` run this checkout there."""
-    with lab.boot() as host:
+    with lab.boot(request.param) as host:
         host.install_checkout(CHECKOUT)
         yield host
 

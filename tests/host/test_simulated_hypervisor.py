@@ -304,8 +304,8 @@ def test_a_build_id_needs_room() -> None:
 
 raw_calls = st.builds(
     Hypercall,
-    st.sampled_from([17, 35, 36, 1]),
-    st.lists(st.sampled_from([0, 1, 6, 10, 0x1000, 0x1008, (1 << 64) - 1]), max_size=5).map(tuple),
+    st.sampled_from([17, 29, 34, 35, 36, 1]),
+    st.lists(st.sampled_from([0, 1, 4, 6, 10, 0x1000, 0x1008, (1 << 64) - 1]), max_size=5).map(tuple),
     st.lists(
         st.builds(
             lambda address, cmd, version, rest: Extent(
