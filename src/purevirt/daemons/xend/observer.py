@@ -19,7 +19,7 @@ from purevirt.channels.xenstore.watches import Reconnected, Watcher
 from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.link import Link
 from purevirt.daemons.xend.locks import Locks
-from purevirt.errors import ChannelUnavailable, Closed, XenError
+from purevirt.errors import Closed, XenError
 from purevirt.model import DomainInfo, EventKind, EventSource, StateReason
 
 __all__ = ["POLL", "Observer"]
@@ -55,7 +55,8 @@ class Observer:
         self._known: dict[_Key, _Seen] | None = None
         self._looking = asyncio.Lock()
         self._touched: set[bytes] = set()
-        self._owed = False
+        self._owed = False  # a look left something out
+        self._owed_to_listener = False  # a look has failed, for what a watch told
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
         journal.on_waiting = self._begin_polling
@@ -86,28 +87,28 @@ class Observer:
         await watcher.add_many(_SPECIAL)
         return watcher
 
-    async def _listen(self, first: Watcher) -> None:
-        watcher: Watcher | None = first
-        while True:
-            try:
-                if watcher is None:
-                    watcher = await self._watch()
-                    await self.look(EventSource.STORE)
-                notice = await watcher.next()
-                notices = [notice, *await watcher.drain()]
-                if any(isinstance(found, Reconnected) for found in notices):
-                    # The store was restarted: the other connection is gone as well, and may not know it yet.
-                    with contextlib.suppress(ChannelUnavailable):
-                        _ = self._link.driver
-                await self.look(EventSource.STORE)
-            except Closed:
-                watcher = None
-                await asyncio.sleep(_PAUSE)
-            except XenError as error:
-                _log.info("cannot look at the domains: %s", error)
-                await asyncio.sleep(_PAUSE)
-                with contextlib.suppress(XenError):
-                    await self.look(EventSource.STORE)
+    async def _listen(self, watcher: Watcher) -> None:
+        try:
+            while True:
+                try:
+                    await self._hear(watcher)
+                except Closed:
+                    return
+                except XenError as error:  # the store is not back yet, or the link has not noticed that it is
+                    _log.info("cannot look at the domains: %s", error)
+                    await asyncio.sleep(_PAUSE)
+                    self._owed_to_listener = True
+        finally:
+            await watcher.close()
+
+    async def _hear(self, watcher: Watcher) -> None:
+        if not self._owed_to_listener:
+            notices = [await watcher.next(), *await watcher.drain()]
+            if any(isinstance(found, Reconnected) for found in notices):
+                # The store was restarted: the other connection is gone as well, and may not know it yet.
+                self._owed_to_listener = True
+        await self.look(EventSource.STORE)
+        self._owed_to_listener = False
 
     def _begin_polling(self) -> None:
         if self._polling is None or self._polling.done():
@@ -164,6 +165,10 @@ class Observer:
                 for info in infos
                 if info.domid is not None and "d" not in (info.flags or "")
             }
+            for key in [
+                key for key, seen in now.items() if seen.name is None and key not in (self._known or ())
+            ]:
+                del now[key]  # it is being built, and is introduced when it has a name
             if self._known is None:
                 self._known = now
                 return

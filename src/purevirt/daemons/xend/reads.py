@@ -50,12 +50,12 @@ async def _scheduler_parameters(work: Work) -> SchedulerParameters:
 
 async def _cpupools(work: Work) -> tuple[CpuPool, ...]:
     pools = await work.driver.hypercalls.cpupools()
-    names = await work.driver.store.read_many([f"/local/pool/{pool.id}/name" for pool in pools])
+    names = await work.driver.store.read_many([f"/local/pool/{pool.pool}/name" for pool in pools])
     return tuple(
         CpuPool(
-            pool.id,
+            pool.pool,
             None if name is None else name.decode("utf-8", "surrogateescape"),
-            work.driver.hypercalls.scheduler_name(pool.scheduler),
+            work.driver.hypercalls.scheduler_name(pool.sched_id),
             pool.domains,
             tuple(sorted(pool.cpus)),
         )

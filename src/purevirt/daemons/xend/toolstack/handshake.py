@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import time
 
-from purevirt.channels.xenstore.client import StoreClient, Transaction
+from purevirt.channels.xenstore.client import Transaction
 from purevirt.channels.xenstore.watches import Watcher
 from purevirt.daemons.xend.toolstack.base import Host, living, not_domain_0, shown
 from purevirt.errors import Timeout, WrongState, XenError
 from purevirt.model import DomainInfo, DomainType, ShutdownMode
-from purevirt.wire.hypercall.numbers import DomainFlag, ShutdownCode
+from purevirt.wire.hypercall.numbers import DomainFlag, HvmParam, ShutdownCode
 
 __all__ = ["shutdown"]
 
@@ -46,15 +46,19 @@ async def shutdown(host: Host, domain: DomainInfo, mode: ShutdownMode, timeout: 
     assert domain.domid is not None
     living(domain, "shutdown", paused_too=mode is ShutdownMode.CRASH)
     if mode is ShutdownMode.CRASH or (
-        domain.type is DomainType.HVM and not await _has_pv_drivers(host.store, domain.domid)
+        domain.type is DomainType.HVM and not await _has_pv_drivers(host, domain.domid)
     ):
         await host.hypercalls.shutdown_domain(domain.domid, int(_CODES[mode]))
         return
     await _Dialogue(host, domain, mode, timeout).run()
 
 
-async def _has_pv_drivers(store: StoreClient, domid: int) -> bool:
-    """Whether anything in the guest has spoken through the store: a feature, or a frontend that is connected."""
+async def _has_pv_drivers(host: Host, domid: int) -> bool:
+    """Whether the guest has told Xen where to send events (as libxl asks), or has spoken through the store: a feature,
+    or a frontend that is connected."""
+    if await host.hypercalls.hvm_param(domid, HvmParam.CALLBACK_IRQ):
+        return True
+    store = host.store
     home = f"/local/domain/{domid}"
     features = [f"{home}/control/feature-{mode.value}" for mode in _CODES]
     if b"1" in await store.read_many(features):
@@ -152,7 +156,7 @@ class _Dialogue:
     def _late(self) -> Timeout:
         return Timeout(
             f"the guest in domain {shown(self._domain)} did not answer {self._mode.value} in {self._node} "
-            f"within {self._timeout:g} s",
+            f"within {self._timeout:.3g} s",
             operation="shutdown",
             domain=shown(self._domain),
             channel="store",

@@ -11,12 +11,9 @@ from purevirt.channels.xenstore.client import StoreClient, Transaction
 from purevirt.daemons.xend.toolstack.base import Host, living, not_domain_0, shown
 from purevirt.errors import InvalidConfig, NoSuchDomain, WrongState
 from purevirt.model import DomainInfo, Trigger
-from purevirt.wire.hypercall.numbers import DomainFlag
+from purevirt.wire.hypercall.numbers import DomainFlag, SendTrigger
 
-__all__ = ["TRIGGERS", "resume", "send_sysrq", "send_trigger", "suspend"]
-
-TRIGGERS = {Trigger.NMI: 0, Trigger.RESET: 1, Trigger.INIT: 2, Trigger.POWER: 3, Trigger.SLEEP: 4}
-"""XEN_DOMCTL_SENDTRIGGER_* of domctl.h."""
+__all__ = ["resume", "send_sysrq", "send_trigger", "suspend"]
 
 _MOST_PAUSES = 256  # Xen's own limit for pauses by the toolstack
 
@@ -40,10 +37,11 @@ async def resume(host: Host, domain: DomainInfo) -> None:
             f"resume: domain {shown(domain)} is not paused", operation="resume", domain=shown(domain)
         )
     hypercalls, domid = host.hypercalls, _id(domain)
+    await hypercalls.unpause_domain(domid)
     for _ in range(_MOST_PAUSES):
-        await hypercalls.unpause_domain(domid)
         if not await _paused(hypercalls, domain):
             return
+        await hypercalls.unpause_domain(domid)
 
 
 async def _paused(hypercalls: HypercallClient, domain: DomainInfo) -> bool:
@@ -62,7 +60,7 @@ async def send_trigger(host: Host, domain: DomainInfo, trigger: Trigger, vcpu: i
             operation="send_trigger",
             domain=shown(domain),
         )
-    await host.hypercalls.send_trigger(_id(domain), TRIGGERS[trigger], vcpu)
+    await host.hypercalls.send_trigger(_id(domain), SendTrigger[trigger.name], vcpu)
 
 
 async def send_sysrq(host: Host, domain: DomainInfo, key: str) -> None:

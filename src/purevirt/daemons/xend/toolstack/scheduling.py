@@ -14,7 +14,7 @@ _MOST_WEIGHT = 65535
 async def scheduler_parameters(host: Host, domid: int) -> SchedulerParameters:
     """What it has. Unsupported: the host's scheduler is another."""
     hypercalls = host.hypercalls
-    name = hypercalls.scheduler_name(await hypercalls.sched_id())
+    name = hypercalls.scheduler_name(await hypercalls.domain_scheduler(domid))
     weight, cap = await hypercalls.sched_parameters(domid)
     return SchedulerParameters(name, weight, cap)
 
