@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import purevirt.wire.sxp as sxp
 from purevirt._typing import NamedTuple
 from purevirt.model import BlockDevice, DomainInfo, DomainState, Interface, StateReason
-from purevirt.wire import sxp
 
 __all__ = ["Image", "XendDevice", "XendDomain", "disk", "domain_name", "domain_text", "nic", "status"]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import purevirt.wire.sxp as sxp
 from purevirt._typing import Any, NamedTuple
 from purevirt.errors import RemoteProtocolError
 from purevirt.formats.xend_sxpr.reading import whole
 from purevirt.model import HypervisorVersion, NodeInfo, NumaCell
-from purevirt.wire import sxp
 from purevirt.wire.sxp import Node
 
 __all__ = ["XendNode", "node_text", "read_node"]

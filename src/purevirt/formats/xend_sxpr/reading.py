@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import purevirt.wire.sxp as sxp
 from purevirt.errors import RemoteProtocolError
 from purevirt.formats.xend_sxpr.domain import Image, XendDevice, XendDomain
 from purevirt.model import DomainInfo, DomainState, DomainType, StateReason
-from purevirt.wire import sxp
 from purevirt.wire.sxp import Node
 
 __all__ = ["read_domain", "read_domains"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import purevirt.wire.sxp as sxp
 from purevirt.errors import RemoteProtocolError
 from purevirt.formats.xend_sxpr.reading import whole
 from purevirt.model import Vcpu, VcpuState
-from purevirt.wire import sxp
 from purevirt.wire.sxp import Node
 
 __all__ = ["read_vcpus", "vcpus_text"]
