@@ -195,7 +195,6 @@ def test_supplementary_groups_of_the_peer(tmp_path: Path, groups: list[int], rol
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         os.chmod(path, 0o666)
-        os.chmod(tmp_path, 0o755)
         server.listen(1)
         child = _connect_as(path, 12345, groups)
         accepted, _ = server.accept()
@@ -225,6 +224,7 @@ def test_a_peer_in_very_many_groups(tmp_path: Path) -> None:
 
 def _connect_as(path: str, uid: int, groups: list[int]) -> int:
     """A child process of that user that connects, and holds on until it is hung up on."""
+    os.chmod(os.path.dirname(path), 0o755)
     opened = os.open(os.path.dirname(path), os.O_PATH)
     child = os.fork()
     if child:

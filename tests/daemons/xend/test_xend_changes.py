@@ -83,7 +83,7 @@ def test_resume_takes_back_every_pause(play: Callable[[Scene], None]) -> None:
     ("code", "words"), [("CRASH", "has crashed"), ("POWEROFF", "has shut down (poweroff)")]
 )
 def test_a_domain_without_a_kernel_is_not_changed(
-    play: Callable[[Scene], None], operation: str, arguments: dict[str, object], code: str, words: str
+    play: Callable[[Scene], None], operation: str, arguments: dict[str, Any], code: str, words: str
 ) -> None:
     async def scene(host: World, xend: Xend) -> None:
         before = await host.store.tree("/local/domain/1")
@@ -265,7 +265,8 @@ def test_scheduler_parameters(play: Callable[[Scene], None]) -> None:
         await xend.call("set_scheduler_parameters", "test", weight=512)
         await xend.call("set_scheduler_parameters", "test", cap=150)
         assert tuple(await xend.call("scheduler_parameters", "test")) == ("credit2", 512, 150)
-        for wrong in ({"weight": 0}, {"weight": 65536}, {"cap": 201}, {"cap": -1}, {}):
+        cases: list[dict[str, Any]] = [{"weight": 0}, {"weight": 65536}, {"cap": 201}, {"cap": -1}, {}]
+        for wrong in cases:
             await refused(InvalidConfig, xend.call("set_scheduler_parameters", "test", **wrong))
         assert tuple(await xend.call("scheduler_parameters", "test")) == ("credit2", 512, 150)
 
@@ -333,7 +334,7 @@ def test_triggers(play: Callable[[Scene], None]) -> None:
     [("suspend", {}), ("destroy", {}), ("shutdown", {}), ("reboot", {}), ("rename", {"name": "new"})],
 )
 def test_domain_0_is_not_ended(
-    play: Callable[[Scene], None], operation: str, arguments: dict[str, object]
+    play: Callable[[Scene], None], operation: str, arguments: dict[str, Any]
 ) -> None:
     async def scene(host: World, xend: Xend) -> None:
         assert "Domain 0 cannot be" in await refused(Unsupported, xend.call(operation, 0, **arguments))
@@ -373,7 +374,7 @@ def test_an_unverified_xen_is_only_read(tmp_path: Path) -> None:
     ],
 )
 def test_arguments_of_the_wrong_kind(
-    play: Callable[[Scene], None], operation: str, arguments: dict[str, object], words: str
+    play: Callable[[Scene], None], operation: str, arguments: dict[str, Any], words: str
 ) -> None:
     async def scene(host: World, xend: Xend) -> None:
         assert words in await refused(InvalidConfig, xend.call(operation, "test", **arguments))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ class Xend:
         *,
         by: Caller = ADMIN,
         timeout: float | None = None,
-        **arguments: object,
+        **arguments: Any,
     ) -> Any:
         if isinstance(domain, str):
             domain = DomainRef(b"", None, domain)
@@ -163,6 +163,13 @@ async def both(root: Path, **options: Any) -> AsyncIterator[tuple[World, Xend]]:
         await host.toolstack.create_test()
         async with xend(host, **options) as daemon:
             yield host, daemon
+
+
+async def until(what: Callable[[], object]) -> None:
+    """Let the other tasks go on until it is so."""
+    async with asyncio.timeout(20):
+        while not what():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen.driver import XenDriver
 from purevirt.drivers.xen.open import open_driver
-from purevirt.errors import ChannelUnavailable, Closed, XenError
+from purevirt.errors import ChannelUnavailable, XenError
 from purevirt.model import Access
 
 __all__ = ["Link"]
@@ -79,8 +79,11 @@ class Link:
         """The hypervisor. ChannelUnavailable as above."""
         return self.driver.hypercalls
 
-    def failed(self, error: Closed, driver: XenDriver) -> ChannelUnavailable:
-        """A call met a channel of this driver that had ended: what to tell its caller. New ones are made meanwhile."""
+    def failed(self, error: XenError, driver: XenDriver) -> ChannelUnavailable:
+        """A call met a channel of this driver that has ended, or cannot be had: what to tell its caller.
+
+        New ones are made meanwhile.
+        """
         if driver is self._driver:
             self.lost(str(error))
         return ChannelUnavailable(

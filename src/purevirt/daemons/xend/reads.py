@@ -91,8 +91,9 @@ READS: Mapping[str, Operation] = {
         _journal,
         False,
         {"since": Argument(args.integer, 0), "wait": Argument(args.seconds, 0.0)},
+        needs_host=False,
     ),
-    "whoami": Operation(Role.NONE, _whoami, False),
+    "whoami": Operation(Role.NONE, _whoami, False, needs_host=False),
     # Domains
     "list_domains": _driver("list_domains"),
     "count_domains": _driver("count_domains"),

@@ -14,26 +14,29 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
+from purevirt.channels.files import HostFiles
 from purevirt.daemons.rostore.server import ReadOnlyStore, served
 from purevirt.daemons.xend import access, audit, http, sockets
-from purevirt.daemons.xend.http import Request, Response
+from purevirt.daemons.xend.classic import ClassicFace
+from purevirt.daemons.xend.http import Handler, Request, Response
 from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.link import Link
 from purevirt.daemons.xend.rpc import PATH, Rpc
 from purevirt.daemons.xend.supervisor import Supervisor
 from purevirt.daemons.xend.toolstack.native import NativeToolstack
-from purevirt.model import Role
+from purevirt.model import Caller, Role
 
 __all__ = ["CLASSIC_SOCKET", "SOCKET", "Options", "Service", "run"]
 
 SOCKET = "/run/purevirt/xend.sock"
 CLASSIC_SOCKET = "/var/lib/xend/xend-socket"
 
-Handler = Callable[[Request], Awaitable[Response]]
+_GRACE = 5.0  # for requests that are being worked on when the daemon is ended
 
 
 class Options(NamedTuple):
@@ -86,30 +89,28 @@ class Service:
             await store.start()
             stack.push_async_callback(store.stop)
             self.read_only_store = store
-        known = access.Doorman(self.options.reader_group, self.options.operator_group)
-        await self._serve(self.socket, 0o666, known)
-        await self._serve_classic(known)
+        handler = self._faces()
+        known = access.Doorman(self.options.reader_group, self.options.operator_group).caller_of
+        classic = self._root + CLASSIC_SOCKET
+        sockets.prepare_directory(os.path.dirname(classic), 0o700)
+        for path, mode in ((self.socket, 0o666), (classic, 0o600)):
+            await self._serve(sockets.listen(path, mode), handler, known)
+            stack.callback(sockets.remove, path)
         if self.options.tcp is not None:
-            anybody = access.Doorman(anonymous=Role.READER)
-            server = await http.serve(
-                sockets.listen_tcp(self.options.tcp), self._handler(), anybody.caller_of
-            )
-            stack.push_async_callback(server.close)
+            anybody = access.Doorman(anonymous=Role.READER).caller_of
+            await self._serve(sockets.listen_tcp(self.options.tcp), handler, anybody)
 
-    async def _serve(self, path: str, mode: int, doorman: access.Doorman) -> None:
-        sock = sockets.listen(path, mode)
-        self._stack.callback(sockets.remove, path)
-        server = await http.serve(sock, self._handler(), doorman.caller_of)
-        self._stack.push_async_callback(server.close)
+    async def _serve(
+        self, sock: socket.socket, handler: Handler, identify: Callable[[socket.socket], Caller]
+    ) -> None:
+        server = await http.serve(sock, handler, identify)
+        self._stack.push_async_callback(server.close, _GRACE)
 
-    async def _serve_classic(self, doorman: access.Doorman) -> None:
-        path = self._root + CLASSIC_SOCKET
-        sockets.prepare_directory(os.path.dirname(path), 0o700)
-        await self._serve(path, 0o600, doorman)
-
-    def _handler(self) -> Handler:
+    def _faces(self) -> Handler:
+        """Our own path goes to the RPC, every other to the classic tree."""
         rpc = Rpc(self.supervisor)
-        classic = _classic(self.supervisor)
+        classic = ClassicFace(self.supervisor, HostFiles(self._root))
+        self._stack.push_async_callback(classic.close)
 
         async def handle(request: Request) -> Response:
             if request.target.partition("?")[0] == PATH:
@@ -121,13 +122,6 @@ class Service:
     async def stop(self) -> None:
         """End: calls under way may finish, for some seconds; then everything that was made is removed."""
         await self._stack.aclose()
-
-
-def _classic(supervisor: Supervisor) -> Handler:
-    async def nothing(request: Request) -> Response:
-        return Response(404, "Not found", (("Content-type", "text/plain"),), b"there is nothing here\n")
-
-    return nothing
 
 
 async def run(options: Options, ready: Callable[[str], None] | None = None) -> None:

@@ -27,7 +27,16 @@ from purevirt.daemons.xend.operations import OPERATIONS
 from purevirt.daemons.xend.toolstack.base import Toolstack
 from purevirt.daemons.xend.work import Operation, Work
 from purevirt.drivers.xen.driver import XenDriver
-from purevirt.errors import Closed, Denied, InvalidConfig, NoSuchDomain, Timeout, Unsupported, XenError
+from purevirt.errors import (
+    Closed,
+    ConnectError,
+    Denied,
+    InvalidConfig,
+    NoSuchDomain,
+    Timeout,
+    Unsupported,
+    XenError,
+)
 from purevirt.model import Caller, DomainInfo, DomainRef, EventSource, Role
 
 __all__ = ["CHANGE_TIMEOUT", "READ_TIMEOUT", "Supervisor"]
@@ -87,9 +96,10 @@ class Supervisor:
         values = read_arguments(operation, found.arguments, arguments)
         if found.about_domain and domain is None:
             raise InvalidConfig(f"{operation} is about a domain, and none is named", operation=operation)
+        driver = self._driver(operation) if found.needs_host else None
         limit = _limit(found, values, timeout)
         end = asyncio.get_running_loop().time() + limit
-        work = Work(caller, self._driver(operation), self._toolstack, self.journal, values, end, domain, None)
+        work = Work(caller, driver, self._toolstack, self.journal, values, end, domain, None)
         if not found.changes:
             return await self._within(self._look(found, work), operation, work, limit, 0.0)
         task = asyncio.create_task(self._recorded(found, operation, work, limit), name=f"xend: {operation}")
@@ -154,8 +164,10 @@ class Supervisor:
                 domain=None if work.domain is None else _shown(work.domain),
                 channel="daemon",
             ) from None
-        except Closed as error:
-            unavailable = self.link.failed(error, work.driver)
+        except (Closed, ConnectError) as error:
+            if work.channels is None:
+                raise
+            unavailable = self.link.failed(error, work.channels)
             unavailable.operation = operation
             raise unavailable from error
 

@@ -23,13 +23,19 @@ class Work(NamedTuple):
     """
 
     caller: Caller
-    driver: XenDriver
+    channels: XenDriver | None
     toolstack: Toolstack
     journal: Journal
     arguments: Mapping[str, Any]
     end: float
     domain: DomainRef | None
     changing: DomainInfo | None
+
+    @property
+    def driver(self) -> XenDriver:
+        """The host's; there for every operation that needs the host."""
+        assert self.channels is not None
+        return self.channels
 
     @property
     def ref(self) -> DomainRef:
@@ -64,6 +70,7 @@ class Operation(NamedTuple):
     about_domain: bool
     arguments: Mapping[str, Argument] = {}
     done: Done | None = None
+    needs_host: bool = True
 
     @property
     def changes(self) -> bool:
