@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import zlib
 from collections import deque
 from typing import Protocol
 
@@ -291,13 +292,20 @@ class Client(asyncio.Protocol):
     # --- long listings
 
     async def _listing(self, path: bytes) -> tuple[bytes, bytes]:
-        """A node's generation and all of its children that are shown. It is read in parts; ENOSYS, E2BIG as xenstored
-        says."""
+        """A node's generation and all of its children that are shown.
+
+        It is read in parts. oxenstored has none: it tells a long list whole, and how it looks stands for a generation.
+        """
         for _ in range(16):
             names, generation, offset = b"", None, 0
             while True:
                 payload = path + b"\0%d\0" % offset
                 (reply,) = await self._owner.upstream.ask([(int(Op.DIRECTORY_PART), 0, payload)])
+                if reply.payload in (b"ENOSYS\0", b"EINVAL\0") and reply.op == Op.ERROR:
+                    (reply,) = await self._owner.upstream.ask([(int(Op.DIRECTORY), 0, path + b"\0")])
+                    if reply.op != Op.ERROR:
+                        whole = messages.format_children(child_shown(path, _children(reply.payload)))
+                        return b"%d" % zlib.crc32(reply.payload), whole
                 if reply.op == Op.ERROR:
                     raise _Refused(reply.payload.rstrip(b"\0").decode("ascii", "replace"))
                 part = messages.parse_directory_part(reply.payload)
