@@ -141,8 +141,8 @@ class HttpPeer(Peer):
 
 
 class ScriptedPeer(Peer):
-    """Plays one script per connection, in their order: after a request has come, the bytes of the script; then it
-    closes, or, after a None at the end, holds the connection until the other side closes it."""
+    """Plays one script per connection that asks anything, in their order: after a request has come, the bytes of the
+    script; then it closes, or, after a None at the end, holds the connection until the other side closes it."""
 
     def __init__(self, address: str | tuple[str, int], *scripts: Sequence[bytes | None]) -> None:
         self._scripts = list(scripts)
@@ -151,7 +151,6 @@ class ScriptedPeer(Peer):
         super().__init__(address)
 
     def serve(self, sock: socket.socket) -> None:
-        script = self._scripts.pop(0)
         try:
             request = b""
             while b"\r\n\r\n" not in request:
@@ -160,7 +159,7 @@ class ScriptedPeer(Peer):
                     return
                 request += data
             self.asked.set()
-            for part in script:
+            for part in self._scripts.pop(0):
                 if part is None:
                     while sock.recv(65536):
                         pass

@@ -54,15 +54,18 @@ class XendClient:
 
     # --- JSON
 
-    async def call(self, document: Mapping[str, object], timeout: float | None) -> dict[str, object]:
+    async def call(
+        self, document: Mapping[str, object], timeout: float | None, *, grace: float | None = None
+    ) -> dict[str, object]:
         """One call: a JSON object there, a JSON object back, which holds "result" or "error".
 
-        `timeout` is in seconds; None waits for ever. ConnectError, Timeout, Closed as the transport raises them;
-        RemoteProtocolError for an answer that is no such object.
+        `timeout` is in seconds; None waits for ever; `grace` stands in for GRACE. ConnectError, Timeout, Closed as the
+        transport raises them; RemoteProtocolError for an answer that is no such object.
         """
         body = json.dumps(document, allow_nan=False).encode("ascii")
         request = Request("POST", CALL_PATH, _JSON, body)
-        response = await self._transport.exchange(request, None if timeout is None else timeout + GRACE)
+        limit = None if timeout is None else timeout + (GRACE if grace is None else grace)
+        response = await self._transport.exchange(request, limit)
         if _media_type(response) != "application/json":
             raise RemoteProtocolError(
                 f"{WHAT} answers {response.status} {response.reason} to {CALL_PATH}: it is not purevirt's, or an "

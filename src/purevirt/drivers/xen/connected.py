@@ -6,23 +6,28 @@ channel's answer counts, and takes that one.
 
 from __future__ import annotations
 
-from purevirt._typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from functools import wraps
+
+from purevirt._typing import TYPE_CHECKING, Any, TypeVar
 from purevirt.channels.files import HostFiles
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen import routes, storeview
 from purevirt.drivers.xen.names import NameCache
-from purevirt.errors import DomainAmbiguous, NoSuchDomain
+from purevirt.errors import ChannelUnavailable, DomainAmbiguous, NoSuchDomain
 from purevirt.model import Access, Channel, DomainRef
 from purevirt.wire.hypercall.messages import DomainInfo as WireInfo
 
 if TYPE_CHECKING:
+    from purevirt.drivers.xen.daemon import Daemon
     from purevirt.drivers.xen.devices import DeviceReader
     from purevirt.model import DomainInfo, Route
 
-__all__ = ["Connected", "shown"]
+__all__ = ["Connected", "served", "shown"]
 
 T = TypeVar("T")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Connected:
@@ -32,28 +37,67 @@ class Connected:
         self,
         access: Access,
         hypercalls: HypercallClient | None,
-        store: StoreClient,
+        store: StoreClient | None,
         files: HostFiles,
+        daemon: Daemon | None = None,
+        absence: str | None = None,
     ) -> None:
+        """`absence` says why there is no store, or else why there is no daemon."""
         self.access = access
-        self.store = store
         self._hypercalls = hypercalls
+        self._store = store
         self._files = files
+        self._daemon = daemon
+        self._absence = absence
         self._device_reader: DeviceReader | None = None
-        self._names = NameCache(store, store.open_watcher)
+        self._names = None if store is None else NameCache(store, store.open_watcher)
 
     async def close(self) -> None:
         """Close every channel."""
-        await self._names.close()
-        await self.store.close()
+        if self._names is not None:
+            await self._names.close()
+        if self._store is not None:
+            await self._store.close()
         if self._hypercalls is not None:
             await self._hypercalls.close()
+        if self._daemon is not None:
+            await self._daemon.close()
 
     def explain(self) -> tuple[Route, ...]:
         return routes.explain(self.access)
 
     def _route(self, operation: str) -> Channel:
-        return routes.route(operation, self.access)
+        return routes.route(operation, self.access, self._absence)
+
+    # --- the channels
+
+    @property
+    def store(self) -> StoreClient:
+        """The Xen Store. ChannelUnavailable on a read-only connection that the daemon serves alone."""
+        if self._store is None:
+            raise ChannelUnavailable(
+                f"this connection has no Xen Store, only the Xen daemon: {self._absence}", channel="store"
+            )
+        return self._store
+
+    @property
+    def hypercalls(self) -> HypercallClient:
+        """The hypervisor; for the daemon, which changes what the library only reads."""
+        assert self._hypercalls is not None, "the routing table names a channel that was not opened"
+        return self._hypercalls
+
+    _hv = hypercalls
+
+    @property
+    def daemon(self) -> Daemon:
+        """The Xen daemon."""
+        assert self._daemon is not None, "the routing table names a channel that was not opened"
+        return self._daemon
+
+    @property
+    def _name_cache(self) -> NameCache:
+        assert self._names is not None, "names are the store's, and the daemon tells them where there is none"
+        return self._names
 
     @property
     def _devices(self) -> DeviceReader:
@@ -63,11 +107,6 @@ class Connected:
 
             self._device_reader = DeviceReader(self.store, self._files)
         return self._device_reader
-
-    @property
-    def _hv(self) -> HypercallClient:
-        assert self._hypercalls is not None, "the routing table names a channel that was not opened"
-        return self._hypercalls
 
     # --- which domain is meant
 
@@ -98,6 +137,25 @@ class Connected:
             assert domid is not None
             return domid
         return (await self._find(ref, operation)).domid
+
+
+def served(method: Method) -> Method:
+    """An operation that may be the daemon's: it is asked wherever the table says so, with the method's own parameters
+    as the arguments; else the method's body answers."""
+    operation = method.__name__
+    parameters = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+
+    @wraps(method)
+    def ask(self: Connected, *values: object, **named: object) -> object:
+        if self._route(operation) is not Channel.DAEMON:
+            return method(self, *values, **named)
+        arguments = dict(zip(parameters, values, strict=False)) | named
+        ref = arguments.pop("ref", None)
+        assert ref is None or isinstance(ref, DomainRef)
+        return self.daemon.call(operation, ref, arguments)
+
+    ask.operation = operation  # type: ignore[attr-defined]
+    return ask  # type: ignore[return-value]
 
 
 def shown(ref: DomainRef) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from purevirt._typing import TYPE_CHECKING
-from purevirt.drivers.xen.connected import Connected, shown
+from purevirt.drivers.xen.connected import Connected, served, shown
 from purevirt.errors import NoSuchDevice, Unsupported, XenError
 from purevirt.model import DomainRef
 
@@ -16,10 +16,12 @@ __all__ = ["DeviceReads"]
 class DeviceReads(Connected):
     """What can be asked about a domain's devices."""
 
+    @served
     async def block_devices(self, ref: DomainRef) -> tuple[BlockDevice, ...]:
         domid = await self._active_id(ref, "block_devices")
         return (await self._devices.blocks([domid]))[domid]
 
+    @served
     async def block_stats(self, ref: DomainRef, target: str) -> BlockStats:
         domid = await self._active_id(ref, "block_stats")
         disk = self._devices.find_block((await self._devices.blocks([domid]))[domid], target)
@@ -30,10 +32,12 @@ class DeviceReads(Connected):
             raise _no_counters(f"disk {disk.target}", disk.backend_domid, ref, "block_stats")
         return counters
 
+    @served
     async def interfaces(self, ref: DomainRef) -> tuple[Interface, ...]:
         domid = await self._active_id(ref, "interfaces")
         return (await self._devices.interfaces([domid]))[domid]
 
+    @served
     async def interface_stats(self, ref: DomainRef, device: str) -> InterfaceStats:
         domid = await self._active_id(ref, "interface_stats")
         nic = self._devices.find_interface((await self._devices.interfaces([domid]))[domid], device)
