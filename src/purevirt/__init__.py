@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     import purevirt.testing as testing
     from purevirt.api._async.connection import AsyncConnection, open_async, open_async_read_only
     from purevirt.api._async.domain import AsyncDomain
+    from purevirt.api._async.events import AsyncEvents
     from purevirt.api._async.store import AsyncStore
     from purevirt.api._sync.connection import Connection, open, open_read_only  # noqa: A004
     from purevirt.api._sync.domain import Domain
+    from purevirt.api._sync.events import Events
     from purevirt.api._sync.store import Store
     from purevirt.errors import XenError
     from purevirt.model import (
@@ -63,6 +65,7 @@ __all__ = [
     "Access",
     "AsyncConnection",
     "AsyncDomain",
+    "AsyncEvents",
     "AsyncStore",
     "BlockDevice",
     "BlockStats",
@@ -78,6 +81,7 @@ __all__ = [
     "Event",
     "EventKind",
     "EventSource",
+    "Events",
     "HypervisorVersion",
     "Interface",
     "InterfaceStats",
@@ -108,9 +112,11 @@ __all__ = [
 _HOMES = {
     "AsyncConnection": "api._async.connection",
     "AsyncDomain": "api._async.domain",
+    "AsyncEvents": "api._async.events",
     "AsyncStore": "api._async.store",
     "Connection": "api._sync.connection",
     "Domain": "api._sync.domain",
+    "Events": "api._sync.events",
     "Store": "api._sync.store",
     "XenError": "errors",
     "open": "api._sync.connection",

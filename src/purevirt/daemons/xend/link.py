@@ -42,7 +42,7 @@ class Link:
         self._driver = await self._open()
 
     async def _open(self) -> XenDriver:
-        return await open_driver(self.root, Access.RW, "aio", self._timeout)
+        return await open_driver(self.root, Access.RW, "aio", self._timeout, daemon=False)
 
     async def close(self) -> None:
         """Close everything."""

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from purevirt.daemons.xend import arguments as args
 from purevirt.daemons.xend.arguments import Argument
 from purevirt.daemons.xend.work import Operation, Work
-from purevirt.errors import NoSuchDomain
-from purevirt.model import STATS_GROUPS, Caller, CpuPool, Event, Role, SchedulerParameters
+from purevirt.model import STATS_GROUPS, Caller, Event, Role
 
 __all__ = ["LONGEST_WAIT", "READS"]
 
@@ -37,36 +36,6 @@ def _about(method: str, /, **arguments: Argument) -> Operation:
     return Operation(Role.READER, handler, True, arguments)
 
 
-async def _scheduler_parameters(work: Work) -> SchedulerParameters:
-    domid = await work.driver.domid(work.ref)
-    if domid is None:
-        raise NoSuchDomain(
-            f"domain {work.ref.name or work.ref.uuid} is not active (any more)",
-            operation="scheduler_parameters",
-            domain=str(work.ref.uuid),
-        )
-    return await work.toolstack.scheduler_parameters(domid)
-
-
-async def _cpupools(work: Work) -> tuple[CpuPool, ...]:
-    pools = await work.driver.hypercalls.cpupools()
-    names = await work.driver.store.read_many([f"/local/pool/{pool.pool}/name" for pool in pools])
-    return tuple(
-        CpuPool(
-            pool.pool,
-            None if name is None else name.decode("utf-8", "surrogateescape"),
-            work.driver.hypercalls.scheduler_name(pool.sched_id),
-            pool.domains,
-            tuple(sorted(pool.cpus)),
-        )
-        for pool, name in zip(pools, names, strict=True)
-    )
-
-
-async def _dmesg(work: Work) -> str:
-    return (await work.driver.hypercalls.read_console()).decode("utf-8", "replace")
-
-
 async def _journal(work: Work) -> list[Event]:
     wait = min(work.arguments["wait"], LONGEST_WAIT, work.left)
     return await work.journal.after(work.arguments["since"], wait)
@@ -84,8 +53,8 @@ READS: Mapping[str, Operation] = {
     "free_memory": _driver("free_memory"),
     "numa_cells": _driver("numa_cells"),
     "scheduler": _driver("scheduler"),
-    "cpupools": Operation(Role.READER, _cpupools, False),
-    "dmesg": Operation(Role.READER, _dmesg, False),
+    "cpupools": _driver("cpupools"),
+    "dmesg": _driver("dmesg"),
     "journal": Operation(
         Role.READER,
         _journal,
@@ -113,5 +82,5 @@ READS: Mapping[str, Operation] = {
     "block_stats": _about("block_stats", target=Argument(args.text)),
     "interfaces": _about("interfaces"),
     "interface_stats": _about("interface_stats", device=Argument(args.text)),
-    "scheduler_parameters": Operation(Role.READER, _scheduler_parameters, True),
+    "scheduler_parameters": _about("scheduler_parameters"),
 }

@@ -16,7 +16,7 @@ from typing import Protocol
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.errors import Unsupported, WrongState
-from purevirt.model import DomainInfo, SchedulerParameters, ShutdownMode, Trigger, VcpuCount
+from purevirt.model import DomainInfo, ShutdownMode, Trigger, VcpuCount
 
 __all__ = ["Host", "Toolstack", "living", "not_domain_0", "shown"]
 
@@ -47,7 +47,6 @@ class Toolstack(Protocol):
     async def set_max_memory(self, domain: DomainInfo, kib: int) -> None: ...
     async def set_vcpus(self, domain: DomainInfo, count: int, timeout: float) -> VcpuCount: ...
     async def pin_vcpu(self, domain: DomainInfo, vcpu: int, cpus: Sequence[int], soft: bool) -> None: ...
-    async def scheduler_parameters(self, domid: int) -> SchedulerParameters: ...
     async def set_scheduler_parameters(
         self, domain: DomainInfo, weight: int | None, cap: int | None
     ) -> None: ...

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from purevirt.daemons.xend.toolstack import destroy, handshake, memory, naming, power, scheduling, vcpus
 from purevirt.daemons.xend.toolstack.base import Host
-from purevirt.model import DomainInfo, SchedulerParameters, ShutdownMode, Trigger, VcpuCount
+from purevirt.model import DomainInfo, ShutdownMode, Trigger, VcpuCount
 
 __all__ = ["NativeToolstack"]
 
@@ -46,9 +46,6 @@ class NativeToolstack:
 
     async def pin_vcpu(self, domain: DomainInfo, vcpu: int, cpus: Sequence[int], soft: bool) -> None:
         await vcpus.pin_vcpu(self._host, domain, vcpu, cpus, soft)
-
-    async def scheduler_parameters(self, domid: int) -> SchedulerParameters:
-        return await scheduling.scheduler_parameters(self._host, domid)
 
     async def set_scheduler_parameters(self, domain: DomainInfo, weight: int | None, cap: int | None) -> None:
         await scheduling.set_scheduler_parameters(self._host, domain, weight, cap)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from purevirt.daemons.xend.toolstack.base import Host, living, shown
 from purevirt.errors import InvalidConfig
-from purevirt.model import DomainInfo, SchedulerParameters
+from purevirt.model import DomainInfo
 
-__all__ = ["scheduler_parameters", "set_scheduler_parameters"]
+__all__ = ["set_scheduler_parameters"]
 
 _MOST_WEIGHT = 65535
-
-
-async def scheduler_parameters(host: Host, domid: int) -> SchedulerParameters:
-    """What it has. Unsupported: the host's scheduler is another."""
-    hypercalls = host.hypercalls
-    name = hypercalls.scheduler_name(await hypercalls.domain_scheduler(domid))
-    weight, cap = await hypercalls.sched_parameters(domid)
-    return SchedulerParameters(name, weight, cap)
 
 
 async def set_scheduler_parameters(
     host: Host, domain: DomainInfo, weight: int | None, cap: int | None
 ) -> None:
-    """Change one or both; None leaves as it is."""
+    """Change one or both; None leaves as it is. Unsupported: the domain's CPU pool has another scheduler."""
     living(domain, "set_scheduler_parameters")
     assert domain.domid is not None
     problems = []
@@ -40,9 +32,9 @@ async def set_scheduler_parameters(
             domain=shown(domain),
             problems=tuple(problems),
         )
-    now = await scheduler_parameters(host, domain.domid)
+    had_weight, had_cap = await host.hypercalls.sched_parameters(domain.domid)
     await host.hypercalls.set_sched_parameters(
         domain.domid,
-        weight=now.weight if weight is None else weight,
-        cap=(now.cap or 0) if cap is None else cap,
+        weight=had_weight if weight is None else weight,
+        cap=had_cap if cap is None else cap,
     )
