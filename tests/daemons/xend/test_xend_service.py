@@ -380,6 +380,22 @@ def test_a_call_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_who_waits_for_news_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(50), world(tmp_path) as host:
+            service = Service(Options(host.root, read_only_store=False))
+            await service.start()
+            news = {"operation": "journal", "arguments": {"since": 0, "wait": 300}}
+            asking = asyncio.create_task(post(service.socket, news))
+            await until(lambda: service.supervisor.journal.waiting)
+            start = asyncio.get_running_loop().time()
+            await service.stop()
+            assert asyncio.get_running_loop().time() - start < 4.0
+            assert await asking == (200, {"result": []})
+
+    asyncio.run(main())
+
+
 async def _agree(host: World) -> None:
     node = "/local/domain/1/control/shutdown"
     watcher = await host.store.open_watcher()

@@ -71,6 +71,7 @@ class Supervisor:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._toolstack.close()
 
     async def call(
         self,
@@ -124,7 +125,7 @@ class Supervisor:
     ) -> None:
         if caller.role >= least:
             return
-        self._audit.record(caller, operation, domain, arguments, result="denied")
+        self._audit.denied(caller, operation, domain, arguments)
         raise Denied(
             f"{operation} takes the role {least.name.lower()}, and {_whom(caller)} has "
             + (f"only {caller.role.name.lower()}" if caller.role else "none"),

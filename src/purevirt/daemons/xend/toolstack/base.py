@@ -38,6 +38,9 @@ class Host(Protocol):
 class Toolstack(Protocol):
     """Changes to a domain that exists."""
 
+    async def close(self) -> None:
+        """Finish what goes on in the background, for some seconds."""
+
     async def suspend(self, domain: DomainInfo) -> None: ...
     async def resume(self, domain: DomainInfo) -> None: ...
     async def destroy(self, domain: DomainInfo) -> None: ...
