@@ -117,6 +117,9 @@ def versions_page() -> str:
         "",
         "A release that is not in the table, but answers to a pair that is, is read with that pair's layouts, and",
         "`purevirt version` says *probed*.",
+        "",
+        "Reading works on all of these. What changes a domain is sent only to a Xen whose layouts a *compiler*",
+        "confirmed: any other would not refuse a struct laid out wrongly, but obey it.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -67,6 +67,9 @@ STRUCTS = [
     "xen_domctl_createdomain",
     "xenctl_bitmap",
     "xen_arch_domainconfig",
+    # sched_op, hvm_op
+    "sched_remote_shutdown",
+    "xen_hvm_param",
     # xen_version
     "xen_compile_info",
     "xen_platform_parameters",
@@ -88,7 +91,8 @@ CONSTANTS = re.compile(
       | XEN_DOMCTL_(SCHEDOP|SENDTRIGGER|CDF)_\w+
       | _?XEN_(DOMINF|X86_EMU|SCHEDULER|VCPUAFFINITY|INVALID)_\w+
       | XEN_(EXTRAVERSION|CAPABILITIES_INFO|CHANGESET_INFO)_LEN
-      | XENVER_\w+ | XENFEAT_\w+ | SHUTDOWN_\w+ | DOMID_\w+""",
+      | XENVER_\w+ | XENFEAT_\w+ | SHUTDOWN_\w+ | DOMID_\w+
+      | SCHEDOP_\w+ | HVMOP_[gs]et_param | HVM_PARAM_\w+""",
     re.VERBOSE,
 )
 
@@ -100,6 +104,8 @@ _INCLUDES = """\
 #include <xen/version.h>
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
+#include <xen/hvm/hvm_op.h>
+#include <xen/hvm/params.h>
 """
 
 

@@ -1,8 +1,7 @@
 """Domains and virtual CPUs of a simulated hypervisor.
 
-**CPU time.** A vCPU has a load, 0 to 1: which part of a CPU its guest uses. While its domain runs, its CPU
-time grows by load × time, computed when somebody asks; nothing ticks. Before anything changes how fast it
-grows (pause, load, shutdown …), `settle` adds up what has accrued so far.
+**CPU time.** A vCPU has a load, 0 to 1: which part of a CPU its guest would use if it could. What it gets of it is its
+rate, which `accounts` keeps up to date; so is what it got so far.
 
 **State.** What Xen derives from its scheduler is derived from the load here: a vCPU with load 0 is blocked, with any
 other it is running. A paused domain's vCPUs are neither: as on Xen, the next event wakes them, and they wait for the
@@ -11,7 +10,8 @@ pause to end. Nor are a stopped one's: its last act was a hypercall, on a vCPU t
 
 from __future__ import annotations
 
-from purevirt.wire.hypercall.numbers import DomainFlag, EmulationFlag
+from purevirt.host.cpushares import CPU
+from purevirt.wire.hypercall.numbers import DomainFlag, EmulationFlag, HvmParam
 
 __all__ = ["SimDomain", "SimVcpu"]
 
@@ -31,6 +31,7 @@ _EMULATION = {
         | EmulationFlag.USE_PIRQ
     ),
 }
+_HVM_PARAMS = {int(HvmParam.CALLBACK_IRQ): 2 << 56 | 0xF3}  # as Linux: by vector 0xf3
 _NO_CODE = 0xFFFF  # Xen's shutdown code before a shutdown: all ones, more than the field's byte
 _DYING = int(DomainFlag.DYING)
 _HVM_HAP = int(DomainFlag.HVM_GUEST | DomainFlag.HAP)
@@ -41,39 +42,42 @@ _RUNNING = int(DomainFlag.RUNNING)
 
 
 class SimVcpu:
-    """A virtual CPU. `cpu_time` (ns) is what had accrued when its domain was last settled."""
+    """A vCPU. `cpu_time`, in ns, is what it had got at the last booking; `rate`, in ns a second, what it gets since."""
 
-    __slots__ = ("cpu", "cpu_time", "hard", "load", "online", "soft")
+    __slots__ = ("cpu", "cpu_time", "hard", "load", "online", "rate", "soft")
 
     def __init__(self, cpu: int, online: bool, load: float, every_cpu: int) -> None:
         self.cpu = cpu
         self.online = online
         self.load = load
         self.cpu_time = 0
+        self.rate = 0
         self.hard = every_cpu
         """Bits of the physical CPUs it may run on; `soft`: should run on."""
         self.soft = every_cpu
 
 
 class SimDomain:
-    """A domain. Made and changed by `Hypervisor`, which settles it first."""
+    """A domain. Made and changed by `Hypervisor`, which books CPU time first."""
 
     __slots__ = (
+        "cap",
         "cpupool",
         "dying",
         "emulation_flags",
         "handle",
+        "hvm_params",
         "id",
         "kind",
         "max_pages",
         "outstanding_pages",
         "paused",
-        "settled_at",
         "shared_info_frame",
         "shutdown_code",
         "ssidref",
         "tot_pages",
         "vcpus",
+        "weight",
     )
 
     def __init__(
@@ -84,7 +88,6 @@ class SimDomain:
         tot_pages: int,
         max_pages: int,
         vcpus: list[SimVcpu],
-        now: int,
     ) -> None:
         self.id = domid
         self.handle = handle
@@ -102,7 +105,11 @@ class SimDomain:
         """How many times more it was paused than unpaused."""
         self.shutdown_code: int | None = None
         self.dying = False
-        self.settled_at = now
+        self.weight = 256
+        """Of the scheduler; `cap`: in hundredths of a CPU, 0 for none."""
+        self.cap = 0
+        self.hvm_params: dict[int, int] = {} if kind == "pv" else dict(_HVM_PARAMS)
+        """HVM_PARAM_*, those that are not 0. Without CALLBACK_IRQ, it is a guest without Xen's drivers."""
 
     def __repr__(self) -> str:
         return f"<SimDomain {self.id} {self.kind}>"
@@ -116,24 +123,9 @@ class SimDomain:
         """Whether its vCPUs can be on a CPU."""
         return not self.paused and self.shutdown_code is None and not self.dying
 
-    def settle(self, now: int) -> None:
-        """Book the CPU time that has accrued until now."""
-        if self.runs:
-            passed = now - self.settled_at
-            for vcpu in self.vcpus:
-                if vcpu.online and vcpu.load:
-                    vcpu.cpu_time += int(passed * vcpu.load)
-        self.settled_at = now
-
-    def cpu_time(self, now: int) -> int:
-        """Of all its vCPUs since its creation, in ns."""
-        return sum([self.vcpu_time(vcpu, now) for vcpu in self.vcpus])
-
-    def vcpu_time(self, vcpu: SimVcpu, now: int) -> int:
-        """Of one vCPU, in ns."""
-        if vcpu.load and vcpu.online and self.runs:
-            return vcpu.cpu_time + int((now - self.settled_at) * vcpu.load)
-        return vcpu.cpu_time
+    def cpu_time(self, passed: int) -> int:
+        """Of all its vCPUs since its creation, in ns; `passed` is what has passed since the last booking."""
+        return sum([vcpu.cpu_time + passed * vcpu.rate // CPU for vcpu in self.vcpus])
 
     @property
     def online_vcpus(self) -> int:

@@ -1,8 +1,10 @@
 """domctl of the simulated hypervisor: what concerns one domain.
 
-A handler takes the domain and the union's bytes and returns what is written back over them.
+A handler takes the domain and the union's bytes and returns what is written back over them. Those about scheduling are
+in `schedctl`.
 
-Source: do_domctl and getdomaininfo in xen/common/domctl.c.
+Source: do_domctl and getdomaininfo in xen/common/domctl.c, arch_do_domctl in xen/arch/x86/domctl.c, and
+domain_pause_by_systemcontroller and its like in xen/common/domain.c.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from purevirt.host.cpushares import CPU
 from purevirt.host.domains import SimDomain
 from purevirt.host.memory import CallerMemory, XenError
+from purevirt.host.schedctl import getvcpuaffinity, scheduler_op, setvcpuaffinity
 from purevirt.wire.hypercall import structs
-from purevirt.wire.hypercall.numbers import DOMID_FIRST_RESERVED, INVALID_ID, Domctl, VcpuAffinityFlag
+from purevirt.wire.hypercall.numbers import DOMID_FIRST_RESERVED, INVALID_ID, Domctl, SendTrigger
 
 if TYPE_CHECKING:
     from purevirt.host.hypervisor import Hypervisor
@@ -35,6 +39,8 @@ _FIELDS = (
     "handle",
     "cpupool",
 )
+MAX_PAUSES = 255
+MAX_PAGES = (1 << 32) - 1
 _GPADDR_BITS = 40  # of PV domains as well: seen on 4.17
 
 
@@ -69,7 +75,7 @@ def encode_domain_infos(hv: Hypervisor, domains: Sequence[SimDomain]) -> bytes:
     shape = structs.GETDOMAININFO.at(hv.interface)
     tail = tuple(name for name in ("gpaddr_bits", "arch_config.emulation_flags") if name in shape.offsets)
     pack = shape.reader(_FIELDS + tail).pack
-    now = hv.clock.now()
+    passed = hv.accounts.passed()
     rows = []
     for domain in domains:
         last: list[int] = [_GPADDR_BITS] if "gpaddr_bits" in tail else []
@@ -83,7 +89,7 @@ def encode_domain_infos(hv: Hypervisor, domains: Sequence[SimDomain]) -> bytes:
                 domain.max_pages,
                 domain.outstanding_pages,
                 domain.shared_info_frame,
-                domain.cpu_time(now),
+                domain.cpu_time(passed),
                 domain.online_vcpus,
                 len(domain.vcpus) - 1 if domain.vcpus else INVALID_ID,
                 domain.ssidref,
@@ -110,36 +116,79 @@ def _getvcpuinfo(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union:
         online=vcpu.online,
         blocked=vcpu.online and domain.runs and not vcpu.load,
         running=vcpu.online and domain.runs and vcpu.load > 0,
-        cpu_time=domain.vcpu_time(vcpu, hv.clock.now()),
+        cpu_time=vcpu.cpu_time + hv.accounts.passed() * vcpu.rate // CPU,
         cpu=vcpu.cpu,
     )
 
 
-def _getvcpuaffinity(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union: bytes) -> bytes:
-    shape = structs.VCPUAFFINITY.at(hv.interface)
-    asked = shape.unpack(union)
-    if asked["vcpu"] >= len(domain.vcpus) or not asked["flags"]:
+# --- a domain's life
+
+
+def _is_caller(domain: SimDomain) -> bool:
+    return domain.id == 0  # hypercalls from elsewhere are refused for lack of privilege
+
+
+def _pausedomain(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union: bytes) -> bytes:
+    if _is_caller(domain):
         raise XenError(errno.EINVAL)
-    vcpu = domain.vcpus[asked["vcpu"]]
-    for flag, name, bits in (
-        (VcpuAffinityFlag.HARD, "cpumap_hard", vcpu.hard),
-        (VcpuAffinityFlag.SOFT, "cpumap_soft", vcpu.soft),
-    ):
-        if asked["flags"] & flag:
-            # As long as the caller's bitmap is; bits of CPUs that do not exist are clear.
-            size = (asked[f"{name}.nr_bits"] + 7) // 8
-            memory.write(asked[f"{name}.bitmap"], _bitmap(bits, size))
-    return shape.pack(**asked)
+    if domain.paused >= MAX_PAUSES:
+        raise XenError(errno.EOVERFLOW)
+    hv.pause(domain.id)
+    return b""
 
 
-def _bitmap(bits: int, size: int) -> bytes:
-    if size > 1 << 16:
-        raise XenError(errno.EFAULT)  # no caller's memory is that long
-    return (bits & (1 << 8 * size) - 1).to_bytes(size, "little")
+def _unpausedomain(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union: bytes) -> bytes:
+    if not domain.paused:
+        raise XenError(errno.EINVAL)
+    hv.unpause(domain.id)
+    return b""
+
+
+def _resumedomain(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union: bytes) -> bytes:
+    if _is_caller(domain):
+        raise XenError(errno.EINVAL)
+    hv.resume(domain.id)
+    return b""
+
+
+def _destroydomain(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union: bytes) -> bytes:
+    if _is_caller(domain):
+        raise XenError(errno.EINVAL)
+    hv.destroy(domain.id)
+    return b""
+
+
+def _max_mem(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union: bytes) -> bytes:
+    kib = structs.MAX_MEM.at(hv.interface).unpack(union)["max_memkb"]
+    hv.set_max_memory(domain.id, min(kib, MAX_PAGES * 4))
+    return b""
+
+
+def _sendtrigger(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union: bytes) -> bytes:
+    if hv.spec.arch != "x86_64":
+        raise XenError(errno.ENOSYS)
+    asked = structs.SENDTRIGGER.at(hv.interface).unpack(union)
+    trigger, vcpu = asked["trigger"], asked["vcpu"]
+    if vcpu >= len(domain.vcpus):
+        raise XenError(errno.ESRCH)
+    if trigger not in (SendTrigger.NMI, SendTrigger.POWER, SendTrigger.SLEEP):
+        raise XenError(errno.ENOSYS)
+    if trigger != SendTrigger.NMI and domain.kind == "pv":
+        raise XenError(errno.EINVAL)
+    hv.trigger(domain.id, vcpu, trigger)
+    return b""
 
 
 _HANDLERS: dict[int, Callable[[Hypervisor, CallerMemory, SimDomain, bytes], bytes]] = {
     Domctl.GETDOMAININFO: _getdomaininfo,
     Domctl.GETVCPUINFO: _getvcpuinfo,
-    Domctl.GETVCPUAFFINITY: _getvcpuaffinity,
+    Domctl.GETVCPUAFFINITY: getvcpuaffinity,
+    Domctl.SETVCPUAFFINITY: setvcpuaffinity,
+    Domctl.SCHEDULER_OP: scheduler_op,
+    Domctl.PAUSEDOMAIN: _pausedomain,
+    Domctl.UNPAUSEDOMAIN: _unpausedomain,
+    Domctl.RESUMEDOMAIN: _resumedomain,
+    Domctl.DESTROYDOMAIN: _destroydomain,
+    Domctl.MAX_MEM: _max_mem,
+    Domctl.SENDTRIGGER: _sendtrigger,
 }

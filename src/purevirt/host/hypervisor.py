@@ -16,11 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
 from purevirt.errors import InvalidConfig, NoMemory, NoSuchDomain
+from purevirt.host.accounts import Accounts
 from purevirt.host.boot import HostSpec
 from purevirt.host.changes import Change, Listener
 from purevirt.host.clock import Clock, RealClock
+from purevirt.host.console import Console
 from purevirt.host.domains import SimDomain, SimVcpu
 from purevirt.host.domctl import do_domctl
+from purevirt.host.guestops import do_hvm_op, do_sched_op
 from purevirt.host.memory import CallerMemory, XenError
 from purevirt.host.sysctl import do_sysctl
 from purevirt.host.xenver import do_xen_version
@@ -35,6 +38,8 @@ _HANDLERS: dict[int, Handler] = {
     Op.XEN_VERSION: do_xen_version,
     Op.SYSCTL: do_sysctl,
     Op.DOMCTL: do_domctl,
+    Op.SCHED_OP: do_sched_op,
+    Op.HVM_OP: do_hvm_op,
 }
 
 DOM0_MEMORY_KIB = 1 << 20
@@ -73,6 +78,10 @@ class Hypervisor:
         self._used_pages = 0
         self._busy_before = 0  # CPU time of domains that are gone, ns
         self._idle = 0
+        self.accounts = Accounts(self.clock, self._domains, self.spec.scheduler)
+        self.console = Console.booted(self.spec)
+        self.on_trigger: Callable[[SimDomain, int, int], object] | None = None
+        """Called with domain, vCPU and `SendTrigger`, where one reaches a guest: set by whoever plays the guests."""
         self._add(0, bytes(16), "pv", dom0_memory_kib // 4, dom0_memory_kib // 4, self._vcpus(self.spec.cpus))
 
     # --- what clients see
@@ -126,8 +135,9 @@ class Hypervisor:
     def idle_time(self) -> int:
         """Of each physical CPU since boot, ns: what its share of all vCPUs did not use."""
         now = self.clock.now()
-        busy = self._busy_before + sum([domain.cpu_time(now) for domain in self._domains.values()])
-        # Loads may add up to more than there are CPUs; idle time then stands still, but never goes back.
+        passed = self.accounts.passed(now)
+        busy = self._busy_before + sum([domain.cpu_time(passed) for domain in self._domains.values()])
+        # What is divided is rounded: never back for that.
         self._idle = max(self._idle, now - self._booted - busy // self.spec.cpus)
         return self._idle
 
@@ -180,7 +190,7 @@ class Hypervisor:
             self._tell(domid, Change.DYING)
             return
         self._used_pages -= domain.tot_pages
-        self._busy_before += domain.cpu_time(self.clock.now())
+        self._busy_before += domain.cpu_time(0)  # all of it is booked
         del self._domains[domid]
         self._ids.remove(domid)
         self._tell(domid, Change.DESTROYED)
@@ -230,17 +240,44 @@ class Hypervisor:
         self._used_pages += pages - domain.tot_pages
         domain.tot_pages, domain.max_pages = pages, limit
 
+    def set_max_memory(self, domid: int, max_memory_kib: int) -> None:
+        """What it may have. Less than it has is allowed, as on Xen: then it cannot grow."""
+        self._changing(domid).max_pages = max_memory_kib // 4
+
+    def set_scheduling(self, domid: int, *, weight: int | None = None, cap: int | None = None) -> None:
+        """Its weight, 1 to 65535, and its cap in hundredths of a CPU, 0 for none. None leaves as it is."""
+        if not 1 <= (weight or 1) <= 0xFFFF or not 0 <= (cap or 0) <= 0xFFFF or weight == 0:
+            raise InvalidConfig("a weight is 1 to 65535, a cap 0 to 65535")
+        domain = self._changing(domid)
+        domain.weight = domain.weight if weight is None else weight
+        domain.cap = domain.cap if cap is None else cap
+
+    def trigger(self, domid: int, vcpu: int, trigger: int) -> None:
+        """An NMI or the press of a button (`SendTrigger`) reaches a guest."""
+        domain = self.domain(domid)
+        if self.on_trigger is not None:
+            self.on_trigger(domain, vcpu, trigger)
+
     def set_affinity(
         self, domid: int, vcpu: int, hard: Iterable[int] | None = None, soft: Iterable[int] | None = None
     ) -> None:
         """The physical CPUs a vCPU may, and should, run on. None leaves as it is."""
+        self.put_affinity(
+            domid,
+            vcpu,
+            None if hard is None else _bits(hard, self.spec.cpus),
+            None if soft is None else _bits(soft, self.spec.cpus),
+        )
+
+    def put_affinity(self, domid: int, vcpu: int, hard: int | None, soft: int | None) -> None:
+        """The same, as bits, which nobody checks."""
         chosen = self._changing(domid).vcpus[vcpu]
         if hard is not None:
-            chosen.hard = _bits(hard, self.spec.cpus)
-            if not chosen.hard >> chosen.cpu & 1:
-                chosen.cpu = (chosen.hard & -chosen.hard).bit_length() - 1
+            chosen.hard = hard
+            if not hard >> chosen.cpu & 1:
+                chosen.cpu = (hard & -hard).bit_length() - 1
         if soft is not None:
-            chosen.soft = _bits(soft, self.spec.cpus)
+            chosen.soft = soft
 
     # --- inside
 
@@ -250,7 +287,7 @@ class Hypervisor:
 
     def _changing(self, domid: int) -> SimDomain:
         domain = self.domain(domid)
-        domain.settle(self.clock.now())
+        self.accounts.changing()
         return domain
 
     def _vcpus(self, count: int, online: int | None = None, load: float = 0.0) -> list[SimVcpu]:
@@ -261,7 +298,8 @@ class Hypervisor:
     def _add(
         self, domid: int, handle: bytes, kind: str, pages: int, limit: int, vcpus: list[SimVcpu]
     ) -> SimDomain:
-        domain = SimDomain(domid, handle, kind, pages, limit, vcpus, self.clock.now())
+        domain = SimDomain(domid, handle, kind, pages, limit, vcpus)
+        self.accounts.changing()
         self._domains[domid] = domain
         bisect.insort(self._ids, domid)
         self._used_pages += pages

@@ -12,9 +12,11 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from purevirt.host.console import debug_keys, readconsole
 from purevirt.host.domains import SimDomain
 from purevirt.host.domctl import encode_domain_infos
 from purevirt.host.memory import CallerMemory, XenError
+from purevirt.host.schedctl import cpupool_op
 from purevirt.wire.hypercall import structs
 from purevirt.wire.hypercall.numbers import PAGE_SIZE, Sysctl
 
@@ -143,4 +145,7 @@ _HANDLERS: dict[int, Callable[[Hypervisor, CallerMemory, bytes], bytes]] = {
     Sysctl.AVAILHEAP: _availheap,
     Sysctl.CPUTOPOINFO: _cputopoinfo,
     Sysctl.NUMAINFO: _numainfo,
+    Sysctl.CPUPOOL_OP: cpupool_op,
+    Sysctl.READCONSOLE: readconsole,
+    Sysctl.DEBUG_KEYS: debug_keys,
 }

@@ -58,10 +58,19 @@ def test_no_field_is_forgotten(interface: Interface, name: str) -> None:
     }
     # A guest handle is a struct around its pointer: the outer name stands for both.
     meant |= {field for field in inner if theirs.get(f"{field}.p") == theirs.get(field) and field in theirs}
+    if name == "xen_domctl_scheduler_op":  # a union: what credit2 shares with credit, and what others have
+        meant = {field for field in meant if not field.startswith(("u.credit2", "u.rtds", "u.v"))}
     missing = {
         field for field in meant - set(ours) if not field.rpartition(".")[2].lstrip("_").startswith("pad")
     }
     assert not missing
+
+
+@each_compiled
+def test_credit2_keeps_its_parameters_where_credit_does(interface: Interface) -> None:
+    theirs = measured(interface)["structs"]["xen_domctl_scheduler_op"]["fields"]
+    for field in ("weight", "cap"):
+        assert theirs[f"u.credit.{field}"] == theirs[f"u.credit2.{field}"]
 
 
 @each_compiled
@@ -80,6 +89,12 @@ NAMES = {
     **{f"SHUTDOWN_{code.name.lower()}": code for code in numbers.ShutdownCode},
     **{f"XEN_X86_EMU_{flag.name}": flag for flag in numbers.EmulationFlag if flag.name},
     **{f"XEN_SYSCTL_PHYSCAP_{flag.name.lower()}": flag for flag in numbers.PhysCap if flag.name},
+    **{f"SCHEDOP_{sub.name.lower()}": sub for sub in numbers.SchedOp},
+    **{f"HVMOP_{sub.name.lower()}": sub for sub in numbers.HvmOp},
+    **{f"HVM_PARAM_{index.name}": index for index in numbers.HvmParam},
+    **{f"XEN_SYSCTL_CPUPOOL_OP_{sub.name}": sub for sub in numbers.CpuPoolOp},
+    **{f"XEN_DOMCTL_SCHEDOP_{sub.name.lower()}": sub for sub in numbers.SchedulerOp},
+    **{f"XEN_DOMCTL_SENDTRIGGER_{trigger.name}": trigger for trigger in numbers.SendTrigger},
     **{f"XEN_VCPUAFFINITY_{flag.name}": flag for flag in numbers.VcpuAffinityFlag if flag.name},
     **{f"XENFEAT_{name}": bit for bit, name in enumerate(numbers.FEATURES)},
     **{f"XEN_SCHEDULER_{name.upper()}": number for number, name in numbers.SCHEDULERS.items()},

@@ -5,57 +5,49 @@ getdomaininfolist is asked with the sysctl version that the release should have,
 the newest to the oldest while Xen answers EACCES, and likewise the domctl version with getdomaininfo. The
 release alone would do on a stock Xen; the answer counts because distributions patch.
 
-A domain may vanish between any two calls. What asks about one domain says so with None (`domain_info`) or
-NoSuchDomain (the others).
+The methods that only look are in `reads`. Those here change something. Each of them raises
 
-All methods raise Denied (EPERM, EACCES), Unsupported (ENOSYS, EOPNOTSUPP), NoMemory, HypercallError with its
-errno for the rest, and what the transport raises. `timeout` is in seconds, for the whole method.
+- Unsupported, and sends nothing, unless the structs of this Xen were verified (`Interface.trusted`);
+- InvalidConfig, and sends nothing, for a value that is out of range;
+- NoSuchDomain; WrongState, where Xen refuses because of the domain's state;
+- Denied, Unsupported, NoMemory, HypercallError for other errnos, and what the transport raises.
+
+A change that raised anything but Timeout, Closed or RemoteProtocolError has changed nothing.
 """
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable, Mapping
 
 from purevirt import errors
+from purevirt.channels.hypercall.reads import READ_TIMEOUT, HypercallReads, check, check_domid, checked
 from purevirt.channels.hypercall.transport import CHANNEL, Deadline, Transport
-from purevirt.wire.hypercall import calls
-from purevirt.wire.hypercall.errnos import exception_of
-from purevirt.wire.hypercall.messages import (
-    CompileInfo,
-    CpuTopology,
-    DomainInfo,
-    NumaNode,
-    PhysInfo,
-    VcpuAffinity,
-    VcpuInfo,
-)
-from purevirt.wire.hypercall.numbers import DOMID_FIRST_RESERVED, SCHEDULERS, Xenver
-from purevirt.wire.hypercall.structs import GETDOMAININFO
+from purevirt.wire.hypercall import calls, changes
+from purevirt.wire.hypercall.numbers import SendTrigger, ShutdownCode, Xenver
 from purevirt.wire.hypercall.values import Answer, Hypercall, Layout
-from purevirt.wire.hypercall.versions import RELEASES, Interface, interface_of, interfaces_to_probe
+from purevirt.wire.hypercall.versions import RELEASES, interface_of, interfaces_to_probe
 
 __all__ = ["HypercallClient"]
 
 OPEN_TIMEOUT = 5.0
-READ_TIMEOUT = 10.0
+CHANGE_TIMEOUT = 30.0
 
-_FIRST_ROOM = 256  # domains that a first listing has room for: one call on nearly every host, 28 KiB
-MAX_VCPU = 0x7FFF  # more than any Xen has; what is beyond would not fit the field
-_DENIED = "<denied>"  # what Xen puts in place of a text that its policy hides
+MAX_VCPU = 0x7FFF
+MAX_CPUS = changes.MAX_CPUS
+MAX_CAP = 0xFFFE  # of 16 bits; credit takes all ones for "leave it as it is"
+MAX_KIB = (1 << 64) - 1
+
+_CONSOLE_ROOM = 1 << 15
+_MOST_KEYS = 64
+_OWN = "the domain that asks cannot do that to itself"
+_NONE: Mapping[int, str] = {}
 
 
-class HypercallClient:
+class HypercallClient(HypercallReads):
     """A hypervisor whose interface versions are known. Made by `open`."""
 
-    __slots__ = ("_room", "_transport", "interface", "xen_version")
-
-    def __init__(self, transport: Transport, interface: Interface) -> None:
-        self._transport = transport
-        self._room = _FIRST_ROOM
-        self.interface = interface
-        """The versions it answers to, and how far they are known (`Interface.verified`)."""
-        self.xen_version: tuple[int, int] = interface.release
-        """(major, minor), as XENVER_version says."""
+    __slots__ = ()
 
     @classmethod
     async def open(cls, transport: Transport, *, timeout: float | None = OPEN_TIMEOUT) -> HypercallClient:
@@ -65,7 +57,7 @@ class HypercallClient:
         """
         deadline = Deadline(timeout)
         number = calls.version_number(Xenver.VERSION)
-        value = (await _checked(transport, number, "open", deadline.left())).value
+        value = (await checked(transport, number, "open", deadline.left())).value
         release = (value >> 16, value & 0xFFFF)
         sysctl = await _probe(transport, "sysctl", release, deadline)
         domctl = await _probe(transport, "domctl", release, deadline)
@@ -79,229 +71,266 @@ class HypercallClient:
             )
         return cls(transport, interface)
 
-    async def close(self) -> None:
-        """Close the transport."""
-        self._transport.close()
+    # --- a domain's life
 
-    def _space(self) -> Layout:
-        return Layout(self._transport.base, self._transport.capacity)
+    async def pause_domain(self, domid: int, *, timeout: float | None = CHANGE_TIMEOUT) -> None:
+        """Take it off the CPUs. Pauses are counted, up to 255: as many `unpause_domain` let it run again.
 
-    async def _call(
-        self, hypercall: Hypercall, operation: str, timeout: float | None, domain: int | None = None
-    ) -> Answer:
-        return await _checked(self._transport, hypercall, operation, timeout, domain)
-
-    # --- what this Xen is
-
-    async def version(self, *, timeout: float | None = READ_TIMEOUT) -> tuple[int, int]:
-        """(major, minor)."""
-        answer = await self._call(calls.version_number(Xenver.VERSION), "version", timeout)
-        return answer.value >> 16, answer.value & 0xFFFF
-
-    async def pagesize(self, *, timeout: float | None = READ_TIMEOUT) -> int:
-        """Bytes."""
-        return (await self._call(calls.version_number(Xenver.PAGESIZE), "pagesize", timeout)).value
-
-    async def extraversion(self, *, timeout: float | None = READ_TIMEOUT) -> str:
-        """What follows major and minor: ".4-pre". Denied if Xen's policy hides it, as for the next three."""
-        return await self._text(Xenver.EXTRAVERSION, "extraversion", timeout)
-
-    async def capabilities(self, *, timeout: float | None = READ_TIMEOUT) -> str:
-        """Which guests it can run, as words: "xen-3.0-x86_64 hvm-3.0-x86_64 …"."""
-        return await self._text(Xenver.CAPABILITIES, "capabilities", timeout)
-
-    async def changeset(self, *, timeout: float | None = READ_TIMEOUT) -> str:
-        """The commit it was built from, as its builder recorded it."""
-        return await self._text(Xenver.CHANGESET, "changeset", timeout)
-
-    async def commandline(self, *, timeout: float | None = READ_TIMEOUT) -> str:
-        """What it was booted with."""
-        return await self._text(Xenver.COMMANDLINE, "commandline", timeout)
-
-    async def _text(self, which: Xenver, operation: str, timeout: float | None) -> str:
-        text = calls.version_text_answer(
-            await self._call(calls.version_text(self._space(), which), operation, timeout)
-        )
-        if text == _DENIED:
-            raise errors.Denied(
-                f"{operation}: the hypervisor's policy hides it", operation=operation, channel=CHANNEL
-            )
-        return text
-
-    async def compile_info(self, *, timeout: float | None = READ_TIMEOUT) -> CompileInfo:
-        """Who built it, when and with what."""
-        call = calls.compile_info(self._space(), self.interface)
-        return calls.compile_info_answer(await self._call(call, "compile_info", timeout), self.interface)
-
-    async def platform_parameters(self, *, timeout: float | None = READ_TIMEOUT) -> int:
-        """Where the hypervisor's own virtual addresses start (for PV guests)."""
-        call = calls.platform_parameters(self._space(), self.interface)
-        answer = await self._call(call, "platform_parameters", timeout)
-        return calls.platform_parameters_answer(answer, self.interface)
-
-    async def features(self, *, timeout: float | None = READ_TIMEOUT) -> int:
-        """What this domain may use: a bit for each name in `wire.hypercall.numbers.FEATURES`."""
-        call = calls.features(self._space(), self.interface)
-        return calls.features_answer(await self._call(call, "features", timeout), self.interface)
-
-    async def build_id(self, *, timeout: float | None = READ_TIMEOUT) -> bytes | None:
-        """The linker's build id; None if this Xen was linked without one."""
-        call = calls.build_id(self._space(), self.interface)
-        answer = await self._transport.call(call, timeout)
-        if answer.value == -errno.ENODATA:
-            return None
-        return calls.build_id_answer(_check(answer, "build_id"), self.interface)
-
-    # --- the host
-
-    async def physinfo(self, *, timeout: float | None = READ_TIMEOUT) -> PhysInfo:
-        """CPUs, NUMA nodes, memory."""
-        call = calls.phys_info(self._space(), self.interface)
-        return calls.phys_info_answer(await self._call(call, "physinfo", timeout), self.interface)
-
-    async def sched_id(self, *, timeout: float | None = READ_TIMEOUT) -> int:
-        """The scheduler of Domain 0's CPU pool, as a number."""
-        call = calls.sched_id(self._space(), self.interface)
-        return calls.sched_id_answer(await self._call(call, "sched_id", timeout), self.interface)
-
-    @staticmethod
-    def scheduler_name(number: int) -> str:
-        """A scheduler's name by its number ("credit2"); the number as text if it is unknown."""
-        return SCHEDULERS.get(number, str(number))
-
-    async def avail_heap(
-        self,
-        node: int = -1,
-        *,
-        min_bitwidth: int = 0,
-        max_bitwidth: int = 0,
-        timeout: float | None = READ_TIMEOUT,
-    ) -> int:
-        """Free bytes of a NUMA node (-1: of all), of those with addresses of so many bits (0: any)."""
-        call = calls.avail_heap(self._space(), self.interface, node, min_bitwidth, max_bitwidth)
-        return calls.avail_heap_answer(await self._call(call, "avail_heap", timeout), self.interface)
-
-    async def cpu_info(self, *, timeout: float | None = READ_TIMEOUT) -> list[int]:
-        """Idle time of each physical CPU since boot, in ns."""
-        deadline, room = Deadline(timeout), 256
-        while True:
-            call = calls.cpu_info(self._space(), self.interface, room)
-            answer = await self._call(call, "cpu_info", deadline.left())
-            idle = calls.cpu_info_answer(answer, self.interface)
-            if len(idle) < room:
-                return idle
-            room *= 8
-
-    async def cpu_topology(self, *, timeout: float | None = READ_TIMEOUT) -> list[CpuTopology]:
-        """Core, socket and NUMA node of each physical CPU."""
-        deadline, room = Deadline(timeout), 256
-        while True:
-            call = calls.cpu_topology(self._space(), self.interface, room)
-            answer = await self._call(call, "cpu_topology", deadline.left())
-            count, cpus = calls.cpu_topology_answer(answer, self.interface)
-            if len(cpus) == count:
-                return cpus
-            room = count
-
-    async def numa_info(self, *, timeout: float | None = READ_TIMEOUT) -> list[NumaNode]:
-        """Memory and distances of each NUMA node."""
-        deadline, room = Deadline(timeout), 16
-        while True:
-            call = calls.numa_info(self._space(), self.interface, room)
-            answer = await self._call(call, "numa_info", deadline.left())
-            count, nodes = calls.numa_info_answer(answer, self.interface, room)
-            if len(nodes) == count:
-                return nodes
-            room = count
-
-    # --- domains
-
-    async def domain_infos(self, *, timeout: float | None = READ_TIMEOUT) -> list[DomainInfo]:
-        """Every domain, by id.
-
-        One hypercall, with room for more than there were last time; more of them, each from the id after the
-        last one seen, where that is not enough. So a domain that is created or destroyed meanwhile is there
-        or is not, and no domain is there twice.
+        WrongState: the domain that asks, or one pause too many.
         """
+        self._may_change("pause_domain", domid)
+        reasons = {errno.EINVAL: _OWN, errno.EOVERFLOW: "it has been paused too often"}
+        await self._change(
+            changes.pause_domain(self._space(), self.interface, domid),
+            "pause_domain",
+            domid,
+            timeout,
+            reasons,
+        )
+
+    async def unpause_domain(self, domid: int, *, timeout: float | None = CHANGE_TIMEOUT) -> None:
+        """Take one pause back. WrongState: it is not paused."""
+        self._may_change("unpause_domain", domid)
+        await self._change(
+            changes.unpause_domain(self._space(), self.interface, domid),
+            "unpause_domain",
+            domid,
+            timeout,
+            {errno.EINVAL: "it is not paused"},
+        )
+
+    async def destroy_domain(self, domid: int, *, timeout: float | None = CHANGE_TIMEOUT) -> None:
+        """End it. Where others still use its memory, it remains, dying, until they let go of it.
+
+        Xen asks to be called again (EAGAIN) while it frees a large domain's memory: that is done here, and
+        Timeout raised if it takes longer than `timeout`; the domain is dying then, and `destroy_domain` may be
+        called again. WrongState: the domain that asks.
+        """
+        self._may_change("destroy_domain", domid)
         deadline = Deadline(timeout)
-        most = (self._transport.capacity - 512) // GETDOMAININFO.at(self.interface).size
-        infos: list[DomainInfo] = []
-        first, room = 0, min(self._room, most)
         while True:
-            call = calls.domain_infos(self._space(), self.interface, first, room)
-            answer = await self._call(call, "domain_infos", deadline.left())
-            batch = calls.domain_infos_answer(answer, self.interface)
-            infos += batch
-            if len(batch) < room or batch[-1].domid < first:
+            call = changes.destroy_domain(self._space(), self.interface, domid)
+            answer = await self._transport.call(call, deadline.left())
+            if answer.value != -errno.EAGAIN:
                 break
-            first, room = batch[-1].domid + 1, min(room * 4, most)
-            if first >= DOMID_FIRST_RESERVED:
-                break
-        self._room = max(_FIRST_ROOM, len(infos) * 5 // 4)
-        return infos
+            if deadline.left() == 0:
+                raise errors.Timeout(
+                    f"destroy_domain: domain {domid} is dying, and its memory is not freed yet",
+                    operation="destroy_domain",
+                    domain=str(domid),
+                    channel=CHANNEL,
+                )
+        _accept(answer, "destroy_domain", domid, {errno.EINVAL: _OWN})
 
-    async def domain_info(self, domid: int, *, timeout: float | None = READ_TIMEOUT) -> DomainInfo | None:
-        """One domain; None if there is none of that id."""
-        if not 0 <= domid < DOMID_FIRST_RESERVED:
-            return None
-        answer = await self._transport.call(calls.domain_info(self._space(), self.interface, domid), timeout)
-        if answer.value == -errno.ESRCH:
-            return None
-        info = calls.domain_info_answer(_check(answer, "domain_info", domid), self.interface)
-        return info if info.domid == domid else None
+    async def shutdown_domain(self, domid: int, code: int, *, timeout: float | None = CHANGE_TIMEOUT) -> None:
+        """Stop it, as if its kernel had said so: `code` is a `ShutdownCode`. Its kernel is not asked.
 
-    async def vcpu_info(
-        self, domid: int, vcpu: int, *, timeout: float | None = READ_TIMEOUT
-    ) -> VcpuInfo | None:
-        """One virtual CPU; None if the domain has none of that number. NoSuchDomain."""
-        _check_domid(domid, "vcpu_info")
-        if not 0 <= vcpu <= MAX_VCPU:
-            return None
+        It stays until it is destroyed. One that has stopped already keeps its code. WrongState: Domain 0, which
+        would stop the machine.
+        """
+        self._may_change("shutdown_domain", domid)
+        if code not in list(ShutdownCode):
+            known = ", ".join(f"{each.value} ({each.name.lower()})" for each in ShutdownCode)
+            raise _invalid(f"{code} is no shutdown code: {known}", "shutdown_domain", domid)
+        if domid == 0:
+            raise _refused("shutdown_domain", domid, "that would stop the machine", errno.EINVAL)
+        call = changes.remote_shutdown(self._space(), self.interface, domid, code)
+        await self._change(call, "shutdown_domain", domid, timeout)
+
+    async def resume_domain(self, domid: int, *, timeout: float | None = CHANGE_TIMEOUT) -> None:
+        """Take a shutdown back, as after a suspend that came to nothing: the guest goes on where it stopped.
+
+        No error where it has not stopped. WrongState: the domain that asks.
+        """
+        self._may_change("resume_domain", domid)
+        call = changes.resume_domain(self._space(), self.interface, domid)
+        await self._change(call, "resume_domain", domid, timeout, {errno.EINVAL: _OWN})
+
+    async def send_trigger(
+        self, domid: int, trigger: int, vcpu: int = 0, *, timeout: float | None = CHANGE_TIMEOUT
+    ) -> None:
+        """Send a vCPU an NMI, or the domain a press of a button: `trigger` is a `SendTrigger`.
+
+        What the guest makes of it is the guest's affair. InvalidConfig: no such vCPU. Unsupported: RESET and INIT on
+        every Xen, all but NMI for a PV domain, all on arm64.
+        """
+        self._may_change("send_trigger", domid)
+        if trigger not in list(SendTrigger):
+            known = ", ".join(f"{each.value} ({each.name.lower()})" for each in SendTrigger)
+            raise _invalid(f"{trigger} is no trigger: {known}", "send_trigger", domid)
+        _check_vcpu(vcpu, "send_trigger", domid)
         deadline = Deadline(timeout)
-        call = calls.vcpu_info(self._space(), self.interface, domid, vcpu)
+        call = changes.send_trigger(self._space(), self.interface, domid, trigger, vcpu)
+        answer = await self._transport.call(call, deadline.left())
+        if answer.value == -errno.ESRCH and await self.domain_info(domid, timeout=deadline.left()):
+            raise _no_vcpu("send_trigger", domid, vcpu)
+        if answer.value == -errno.EINVAL:
+            raise errors.Unsupported(
+                f"send_trigger: domain {domid} is a PV domain, which has no such button (EINVAL)",
+                operation="send_trigger",
+                domain=str(domid),
+                channel=CHANNEL,
+                errno=errno.EINVAL,
+            )
+        check(answer, "send_trigger", domid)
+
+    # --- what a domain may use
+
+    async def set_max_memory(self, domid: int, kib: int, *, timeout: float | None = CHANGE_TIMEOUT) -> None:
+        """How much memory it may have, in KiB (pages: a rest of less than 4 is dropped).
+
+        Xen also accepts less than the domain has: it keeps what it has, and gets no more.
+        """
+        self._may_change("set_max_memory", domid)
+        if not 4 <= kib <= MAX_KIB:
+            raise _invalid(f"{kib} KiB is no size: 4 to {MAX_KIB}", "set_max_memory", domid)
+        call = changes.max_mem(self._space(), self.interface, domid, kib)
+        await self._change(call, "set_max_memory", domid, timeout)
+
+    async def set_vcpu_affinity(
+        self,
+        domid: int,
+        vcpu: int,
+        *,
+        hard: Iterable[int] | None = None,
+        soft: Iterable[int] | None = None,
+        timeout: float | None = CHANGE_TIMEOUT,
+    ) -> None:
+        """The physical CPUs a vCPU may (`hard`), and should (`soft`), run on. None leaves as it is.
+
+        CPUs that the host has not are ignored by Xen. InvalidConfig: no such vCPU, or no CPU of its pool is left
+        in `hard`.
+        """
+        operation = "set_vcpu_affinity"
+        self._may_change(operation, domid)
+        _check_vcpu(vcpu, operation, domid)
+        masks = [None if cpus is None else sorted(cpus) for cpus in (hard, soft)]
+        if masks == [None, None]:
+            raise _invalid("neither hard nor soft affinity is given", operation, domid)
+        for mask in masks:
+            if mask is not None and not mask:
+                raise _invalid("no CPU is left to run on", operation, domid)
+            if mask and not 0 <= mask[0] <= mask[-1] < MAX_CPUS:
+                raise _invalid(f"CPUs are 0 to {MAX_CPUS - 1}", operation, domid)
+        deadline = Deadline(timeout)
+        call = changes.set_vcpu_affinity(self._space(), self.interface, domid, vcpu, *masks)
         answer = await self._transport.call(call, deadline.left())
         if await self._has_no_vcpu(answer, domid, deadline):
-            return None
-        return calls.vcpu_info_answer(_check(answer, "vcpu_info", domid), self.interface)
+            info = await self.domain_info(domid, timeout=deadline.left())
+            if info is not None and info.max_vcpu_id is not None and vcpu <= info.max_vcpu_id:
+                raise _invalid("none of these CPUs is in the domain's CPU pool", operation, domid)
+            raise _no_vcpu(operation, domid, vcpu)
+        _accept(answer, operation, domid, {errno.EBUSY: "Xen has moved that vCPU elsewhere for a while"})
 
-    async def vcpu_affinity(
-        self, domid: int, vcpu: int, *, timeout: float | None = READ_TIMEOUT
-    ) -> VcpuAffinity:
-        """Where a virtual CPU may and should run. NoSuchDomain; HypercallError (EINVAL): it has no such vCPU."""
-        _check_domid(domid, "vcpu_affinity")
-        if not 0 <= vcpu <= MAX_VCPU:
-            raise exception_of(errno.EINVAL, operation="vcpu_affinity", domain=domid)
-        call = calls.vcpu_affinity(self._space(), self.interface, domid, vcpu)
-        return calls.vcpu_affinity_answer(await self._call(call, "vcpu_affinity", timeout, domid))
+    async def set_sched_parameters(
+        self, domid: int, *, weight: int, cap: int, timeout: float | None = CHANGE_TIMEOUT
+    ) -> None:
+        """Weight, 1 to 65535 (256 is usual); cap in hundredths of a CPU, up to 100 for each vCPU, 0 for none.
 
-    async def _has_no_vcpu(self, answer: Answer, domid: int, deadline: Deadline) -> bool:
-        """Xen answers EINVAL for a number past the end; ESRCH for a gap, but also for no such domain."""
-        if answer.value == -errno.EINVAL:
-            return True
-        if answer.value == -errno.ESRCH:
-            return await self.domain_info(domid, timeout=deadline.left()) is not None
-        return False
+        Of credit and credit2; Unsupported: its CPU pool has another scheduler.
+        """
+        operation = "set_sched_parameters"
+        self._may_change(operation, domid)
+        if not 1 <= weight <= 0xFFFF:
+            raise _invalid(f"a weight is 1 to 65535, not {weight}", operation, domid)
+        deadline = Deadline(timeout)
+        sched_id, info = await self._weighing(domid, operation, deadline)
+        # Checked here: credit takes any cap, and credit2 refuses it only after it has set the weight.
+        most = min(100 * (0 if info.max_vcpu_id is None else info.max_vcpu_id + 1), MAX_CAP)
+        if not 0 <= cap <= most:
+            raise _invalid(f"a cap is 0 (none) to {most} for this domain, not {cap}", operation, domid)
+        call = changes.put_sched_parameters(self._space(), self.interface, domid, sched_id, weight, cap)
+        await self._change(call, operation, domid, deadline.left())
+
+    # --- the hypervisor itself
+
+    async def read_console(self, *, clear: bool = False, timeout: float | None = READ_TIMEOUT) -> bytes:
+        """Xen's messages since boot, as far as they are kept; `clear`: and they are forgotten."""
+        if clear:
+            self._may_change("read_console")
+        deadline, text, index = Deadline(timeout), list[bytes](), None
+        while True:
+            call = calls.console_ring(self._space(), self.interface, _CONSOLE_ROOM, index, clear=clear)
+            answer = await self._call(call, "read_console", deadline.left())
+            part, index = calls.console_ring_answer(answer, self.interface)
+            text.append(part)
+            if len(part) < _CONSOLE_ROOM:
+                return b"".join(text)
+
+    async def debug_keys(self, keys: str, *, timeout: float | None = CHANGE_TIMEOUT) -> None:
+        """As if these keys were pressed on Xen's console; what they print is read with `read_console`.
+
+        "h" lists them. Some stop the machine at once ("R" restarts it, "C" crashes it). Unknown ones are ignored.
+        """
+        self._may_change("debug_keys")
+        if not keys or not keys.isascii() or len(keys) > _MOST_KEYS:
+            raise errors.InvalidConfig(
+                f"debug_keys: 1 to {_MOST_KEYS} ASCII characters, not {keys!r}",
+                operation="debug_keys",
+                channel=CHANNEL,
+            )
+        call = changes.debug_keys(self._space(), self.interface, keys.encode())
+        await self._change(call, "debug_keys", None, timeout)
+
+    # --- inside
+
+    def _may_change(self, operation: str, domid: int | None = None) -> None:
+        if not self.interface.trusted:
+            major, minor = self.xen_version
+            raise errors.Unsupported(
+                f"{operation}: Xen {major}.{minor}'s interface (sysctl {self.interface.sysctl:#x}, domctl "
+                f"{self.interface.domctl:#x}) was not verified by this version of purevirt, which only reads it",
+                operation=operation,
+                domain=None if domid is None else str(domid),
+                channel=CHANNEL,
+            )
+        if domid is not None:
+            check_domid(domid, operation)
+
+    async def _change(
+        self,
+        call: Hypercall,
+        operation: str,
+        domid: int | None,
+        timeout: float | None,
+        reasons: Mapping[int, str] = _NONE,
+    ) -> None:
+        _accept(await self._transport.call(call, timeout), operation, domid, reasons)
 
 
-def _check_domid(domid: int, operation: str) -> None:
-    if not 0 <= domid < DOMID_FIRST_RESERVED:
-        raise exception_of(errno.ESRCH, operation=operation, domain=domid)
+def _accept(answer: Answer, operation: str, domid: int | None, reasons: Mapping[int, str]) -> None:
+    """WrongState for an errno that has its reason there; what it means in general for any other."""
+    reason = reasons.get(-answer.value)
+    if reason is not None:
+        raise _refused(operation, domid, reason, -answer.value)
+    check(answer, operation, domid)
 
 
-async def _checked(
-    transport: Transport,
-    hypercall: Hypercall,
-    operation: str,
-    timeout: float | None,
-    domain: int | None = None,
-) -> Answer:
-    return _check(await transport.call(hypercall, timeout), operation, domain)
+def _refused(operation: str, domid: int | None, reason: str, number: int) -> errors.WrongState:
+    name = errno.errorcode[number]
+    return errors.WrongState(
+        f"{operation}: domain {domid}: {reason} ({name})",
+        operation=operation,
+        domain=str(domid),
+        channel=CHANNEL,
+        errno=number,
+        detail=name,
+    )
 
 
-def _check(answer: Answer, operation: str, domain: int | None = None) -> Answer:
-    if answer.value < 0:
-        raise exception_of(-answer.value, operation=operation, domain=domain)
-    return answer
+def _invalid(words: str, operation: str, domid: int) -> errors.InvalidConfig:
+    return errors.InvalidConfig(
+        f"{operation}: {words}", operation=operation, domain=str(domid), channel=CHANNEL
+    )
+
+
+def _no_vcpu(operation: str, domid: int, vcpu: int) -> errors.InvalidConfig:
+    return _invalid(f"domain {domid} has no vCPU {vcpu}", operation, domid)
+
+
+def _check_vcpu(vcpu: int, operation: str, domid: int) -> None:
+    if not 0 <= vcpu <= MAX_VCPU:
+        raise _no_vcpu(operation, domid, vcpu)
 
 
 async def _probe(transport: Transport, which: str, release: tuple[int, int], deadline: Deadline) -> int:
@@ -323,7 +352,7 @@ async def _probe(transport: Transport, which: str, release: tuple[int, int], dea
             continue
         if which == "domctl" and answer.value == -errno.ESRCH:
             return version  # the version is right, and Domain 0 is gone: a host of another design
-        _check(answer, "open")
+        check(answer, "open")
         return version
     known = ", ".join(f"{major}.{minor}" for major, minor in (row.release for row in RELEASES))
     raise errors.Unsupported(

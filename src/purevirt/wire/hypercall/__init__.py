@@ -2,15 +2,17 @@
 
 `values`: a call and its answer.  `numbers`: the interface's constants.  `abi`: C structs as data.  `structs`:
 the declarations.  `versions`: which Xen speaks which interface versions.  `messages`: what users see.
-`calls`: a builder and a reader for each call.  `errnos`: negative answers as exceptions.  `frames`: calls
+`calls`: a builder and a reader for each call that looks.  `changes`: a builder for each that changes something.
+`wrappers`: what both have in common.  `errnos`: negative answers as exceptions.  `frames`: calls
 over a stream, to a simulated host.
 
-Source: xen/include/public/{xen,sysctl,domctl,version}.h of Xen 4.14 to 4.22.
+Source: xen/include/public/{xen,sysctl,domctl,sched,version}.h and hvm/hvm_op.h of Xen 4.14 to 4.22.
 """
 
 from purevirt.wire.hypercall.errnos import exception_of
 from purevirt.wire.hypercall.messages import (
     CompileInfo,
+    CpuPoolInfo,
     CpuTopology,
     DomainInfo,
     NumaNode,
@@ -25,6 +27,7 @@ __all__ = [
     "RELEASES",
     "Answer",
     "CompileInfo",
+    "CpuPoolInfo",
     "CpuTopology",
     "DomainInfo",
     "Extent",

@@ -5,19 +5,17 @@ returns the `Hypercall`; `x_answer(answer, versions)` returns the message. An an
 cannot hold raises RemoteProtocolError and nothing else; a negative value is not looked at here: the client
 turns it into an exception first (`errnos.exception_of`).
 
-Every sysctl and domctl has its wrapper struct as extent 0 and, if it has one, its result buffer as extent 1.
+These are the calls that look; those that change something are in `changes`.
 """
 
 from __future__ import annotations
 
 import struct
 
-from purevirt._typing import Any
-from purevirt.errors import RemoteProtocolError
 from purevirt.wire.hypercall import structs
-from purevirt.wire.hypercall.abi import CStruct
 from purevirt.wire.hypercall.messages import (
     CompileInfo,
+    CpuPoolInfo,
     CpuTopology,
     DomainInfo,
     NumaNode,
@@ -28,14 +26,28 @@ from purevirt.wire.hypercall.messages import (
 from purevirt.wire.hypercall.numbers import (
     INVALID_ID,
     INVALID_MEM_SZ,
+    CpuPoolOp,
     Domctl,
+    HvmOp,
     Op,
+    SchedulerOp,
     Sysctl,
     VcpuAffinityFlag,
     Xenver,
 )
 from purevirt.wire.hypercall.values import Answer, Extent, Hypercall, Layout
 from purevirt.wire.hypercall.versions import Interface
+from purevirt.wire.hypercall.wrappers import (
+    CPUMAP_BYTES,
+    blank,
+    cpus_of,
+    domctl,
+    extent,
+    known,
+    sysctl,
+    text_of,
+    union_of,
+)
 
 __all__ = [
     "avail_heap",
@@ -44,8 +56,12 @@ __all__ = [
     "build_id_answer",
     "compile_info",
     "compile_info_answer",
+    "console_ring",
+    "console_ring_answer",
     "cpu_info",
     "cpu_info_answer",
+    "cpu_pool",
+    "cpu_pool_answer",
     "cpu_topology",
     "cpu_topology_answer",
     "decode_domain_infos",
@@ -55,6 +71,8 @@ __all__ = [
     "domain_infos_answer",
     "features",
     "features_answer",
+    "hvm_param",
+    "hvm_param_answer",
     "numa_info",
     "numa_info_answer",
     "phys_info",
@@ -63,6 +81,8 @@ __all__ = [
     "platform_parameters_answer",
     "sched_id",
     "sched_id_answer",
+    "sched_parameters",
+    "sched_parameters_answer",
     "vcpu_affinity",
     "vcpu_affinity_answer",
     "vcpu_info",
@@ -72,59 +92,7 @@ __all__ = [
     "version_text_answer",
 ]
 
-AFFINITY_BYTES = 512  # 4096 CPUs; Xen fills what it has and zeroes the rest
 BUILD_ID_BYTES = 256
-
-
-# --- what all have in common
-
-
-def _sysctl(
-    space: Layout, versions: Interface, cmd: Sysctl, union: bytes, buffer: Extent | None = None
-) -> Hypercall:
-    shape = structs.SYSCTL.at(versions)
-    head = shape.pack(cmd=cmd, interface_version=versions.sysctl)[: structs.SYSCTL_U]
-    address = space.place(shape.size)
-    wrapper = Extent(address, (head + union).ljust(shape.size, b"\0"))
-    return Hypercall(Op.SYSCTL, (address,), (wrapper,) if buffer is None else (wrapper, buffer))
-
-
-def _domctl(
-    space: Layout,
-    versions: Interface,
-    cmd: Domctl,
-    domid: int,
-    union: bytes = b"",
-    buffers: tuple[Extent, ...] = (),
-) -> Hypercall:
-    shape = structs.DOMCTL.at(versions)
-    head = shape.pack(cmd=cmd, interface_version=versions.domctl, domain=domid)[: structs.DOMCTL_U]
-    address = space.place(shape.size)
-    wrapper = Extent(address, (head + union).ljust(shape.size, b"\0"))
-    return Hypercall(Op.DOMCTL, (address,), (wrapper, *buffers))
-
-
-def _blank(space: Layout, size: int) -> Extent:
-    return Extent(space.place(size), bytes(size))
-
-
-def _extent(answer: Answer, index: int, least: int) -> bytes:
-    if index >= len(answer.extents) or len(answer.extents[index]) < least:
-        raise RemoteProtocolError("a hypercall's answer is shorter than its struct", channel="hypervisor")
-    return answer.extents[index]
-
-
-def _union(answer: Answer, versions: Interface, which: CStruct, offset: int) -> dict[str, Any]:
-    shape = which.at(versions)
-    return shape.unpack(_extent(answer, 0, offset + shape.size), offset)
-
-
-def _known(value: int) -> int | None:
-    return None if value == INVALID_ID else value
-
-
-def _text(data: bytes) -> str:
-    return data.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 # --- xen_version
@@ -143,32 +111,32 @@ def version_text(space: Layout, which: Xenver) -> Hypercall:
         Xenver.CAPABILITIES: 1024,
         Xenver.COMMANDLINE: 1024,
     }
-    buffer = _blank(space, sizes[which])
+    buffer = blank(space, sizes[which])
     return Hypercall(Op.XEN_VERSION, (which, buffer.address), (buffer,))
 
 
 def version_text_answer(answer: Answer) -> str:
-    return _text(_extent(answer, 0, 1))
+    return text_of(extent(answer, 0, 1))
 
 
 def compile_info(space: Layout, versions: Interface) -> Hypercall:
-    buffer = _blank(space, structs.COMPILE_INFO.at(versions).size)
+    buffer = blank(space, structs.COMPILE_INFO.at(versions).size)
     return Hypercall(Op.XEN_VERSION, (Xenver.COMPILE_INFO, buffer.address), (buffer,))
 
 
 def compile_info_answer(answer: Answer, versions: Interface) -> CompileInfo:
-    values = _union(answer, versions, structs.COMPILE_INFO, 0)
-    return CompileInfo(*(_text(values[name]) for name in CompileInfo._fields))
+    values = union_of(answer, versions, structs.COMPILE_INFO, 0)
+    return CompileInfo(*(text_of(values[name]) for name in CompileInfo._fields))
 
 
 def platform_parameters(space: Layout, versions: Interface) -> Hypercall:
-    buffer = _blank(space, structs.PLATFORM_PARAMETERS.at(versions).size)
+    buffer = blank(space, structs.PLATFORM_PARAMETERS.at(versions).size)
     return Hypercall(Op.XEN_VERSION, (Xenver.PLATFORM_PARAMETERS, buffer.address), (buffer,))
 
 
 def platform_parameters_answer(answer: Answer, versions: Interface) -> int:
     """Where Xen's own virtual addresses start."""
-    start: int = _union(answer, versions, structs.PLATFORM_PARAMETERS, 0)["virt_start"]
+    start: int = union_of(answer, versions, structs.PLATFORM_PARAMETERS, 0)["virt_start"]
     return start
 
 
@@ -180,7 +148,7 @@ def features(space: Layout, versions: Interface) -> Hypercall:
 
 def features_answer(answer: Answer, versions: Interface) -> int:
     """Bits of `numbers.FEATURES`. There is one submap of 32 so far."""
-    submap: int = _union(answer, versions, structs.FEATURE_INFO, 0)["submap"]
+    submap: int = union_of(answer, versions, structs.FEATURE_INFO, 0)["submap"]
     return submap
 
 
@@ -193,28 +161,28 @@ def build_id(space: Layout, versions: Interface) -> Hypercall:
 
 def build_id_answer(answer: Answer, versions: Interface) -> bytes:
     start = structs.BUILD_ID.at(versions).size
-    return _extent(answer, 0, start + answer.value)[start : start + answer.value]
+    return extent(answer, 0, start + answer.value)[start : start + answer.value]
 
 
 # --- sysctl
 
 
 def phys_info(space: Layout, versions: Interface) -> Hypercall:
-    return _sysctl(space, versions, Sysctl.PHYSINFO, b"")
+    return sysctl(space, versions, Sysctl.PHYSINFO, b"")
 
 
 def phys_info_answer(answer: Answer, versions: Interface) -> PhysInfo:
-    values = _union(answer, versions, structs.PHYSINFO, structs.SYSCTL_U)
+    values = union_of(answer, versions, structs.PHYSINFO, structs.SYSCTL_U)
     return PhysInfo(*(values.get(name) for name in PhysInfo._fields))  # type: ignore[arg-type]  # by the table
 
 
 def sched_id(space: Layout, versions: Interface) -> Hypercall:
-    return _sysctl(space, versions, Sysctl.SCHED_ID, b"")
+    return sysctl(space, versions, Sysctl.SCHED_ID, b"")
 
 
 def sched_id_answer(answer: Answer, versions: Interface) -> int:
     """A key of `numbers.SCHEDULERS`."""
-    number: int = _union(answer, versions, structs.SCHED_ID, structs.SYSCTL_U)["sched_id"]
+    number: int = union_of(answer, versions, structs.SCHED_ID, structs.SYSCTL_U)["sched_id"]
     return number
 
 
@@ -224,43 +192,43 @@ def avail_heap(
     union = structs.AVAILHEAP.at(versions).pack(
         min_bitwidth=min_bitwidth, max_bitwidth=max_bitwidth, node=node
     )
-    return _sysctl(space, versions, Sysctl.AVAILHEAP, union)
+    return sysctl(space, versions, Sysctl.AVAILHEAP, union)
 
 
 def avail_heap_answer(answer: Answer, versions: Interface) -> int:
     """Bytes."""
-    available: int = _union(answer, versions, structs.AVAILHEAP, structs.SYSCTL_U)["avail_bytes"]
+    available: int = union_of(answer, versions, structs.AVAILHEAP, structs.SYSCTL_U)["avail_bytes"]
     return available
 
 
 def cpu_info(space: Layout, versions: Interface, room: int) -> Hypercall:
-    buffer = _blank(space, room * structs.CPUINFO.at(versions).size)
+    buffer = blank(space, room * structs.CPUINFO.at(versions).size)
     union = structs.GETCPUINFO.at(versions).pack(max_cpus=room, info=buffer.address)
-    return _sysctl(space, versions, Sysctl.GETCPUINFO, union, buffer)
+    return sysctl(space, versions, Sysctl.GETCPUINFO, union, buffer)
 
 
 def cpu_info_answer(answer: Answer, versions: Interface) -> list[int]:
     """Idle time of each physical CPU since boot, ns. As many as there was room for, if there are more."""
-    count = _union(answer, versions, structs.GETCPUINFO, structs.SYSCTL_U)["nr_cpus"]
+    count = union_of(answer, versions, structs.GETCPUINFO, structs.SYSCTL_U)["nr_cpus"]
     reader = structs.CPUINFO.at(versions).reader(("idletime",))
-    data = _extent(answer, 1, count * reader.size)[: count * reader.size]
+    data = extent(answer, 1, count * reader.size)[: count * reader.size]
     return [idle for (idle,) in reader.iter_unpack(data)]
 
 
 def cpu_topology(space: Layout, versions: Interface, room: int) -> Hypercall:
-    buffer = _blank(space, room * structs.CPUTOPO.at(versions).size)
+    buffer = blank(space, room * structs.CPUTOPO.at(versions).size)
     union = structs.CPUTOPOINFO.at(versions).pack(num_cpus=room, cputopo=buffer.address)
-    return _sysctl(space, versions, Sysctl.CPUTOPOINFO, union, buffer)
+    return sysctl(space, versions, Sysctl.CPUTOPOINFO, union, buffer)
 
 
 def cpu_topology_answer(answer: Answer, versions: Interface) -> tuple[int, list[CpuTopology]]:
     """How many there are, and those there was room for."""
-    count = _union(answer, versions, structs.CPUTOPOINFO, structs.SYSCTL_U)["num_cpus"]
+    count = union_of(answer, versions, structs.CPUTOPOINFO, structs.SYSCTL_U)["num_cpus"]
     reader = structs.CPUTOPO.at(versions).reader(("core", "socket", "node"))
-    data = _extent(answer, 1, 0)
+    data = extent(answer, 1, 0)
     data = data[: min(count, len(data) // reader.size) * reader.size]
     cpus = [
-        CpuTopology(cpu, _known(core), _known(socket), _known(node))
+        CpuTopology(cpu, known(core), known(socket), known(node))
         for cpu, (core, socket, node) in enumerate(reader.iter_unpack(data))
     ]
     return count, cpus
@@ -268,11 +236,11 @@ def cpu_topology_answer(answer: Answer, versions: Interface) -> tuple[int, list[
 
 def numa_info(space: Layout, versions: Interface, room: int) -> Hypercall:
     memory = room * structs.MEMINFO.at(versions).size
-    buffer = _blank(space, memory + room * room * 4)
+    buffer = blank(space, memory + room * room * 4)
     union = structs.NUMAINFO.at(versions).pack(
         num_nodes=room, meminfo=buffer.address, distance=buffer.address + memory
     )
-    return _sysctl(space, versions, Sysctl.NUMAINFO, union, buffer)
+    return sysctl(space, versions, Sysctl.NUMAINFO, union, buffer)
 
 
 def numa_info_answer(answer: Answer, versions: Interface, room: int) -> tuple[int, list[NumaNode]]:
@@ -280,9 +248,9 @@ def numa_info_answer(answer: Answer, versions: Interface, room: int) -> tuple[in
 
     `distance` is a matrix with as many columns as the answer has nodes, not as the question had room for.
     """
-    count = _union(answer, versions, structs.NUMAINFO, structs.SYSCTL_U)["num_nodes"]
+    count = union_of(answer, versions, structs.NUMAINFO, structs.SYSCTL_U)["num_nodes"]
     reader = structs.MEMINFO.at(versions).reader(("memsize", "memfree"))
-    data = _extent(answer, 1, room * reader.size + room * room * 4)
+    data = extent(answer, 1, room * reader.size + room * room * 4)
     shown = min(count, room)
     row = struct.Struct(f"<{shown}I")
     nodes = []
@@ -294,10 +262,45 @@ def numa_info_answer(answer: Answer, versions: Interface, room: int) -> tuple[in
                 node,
                 None if memsize == INVALID_MEM_SZ else memsize,
                 None if memfree == INVALID_MEM_SZ else memfree,
-                tuple(_known(distance) for distance in distances),
+                tuple(known(distance) for distance in distances),
             )
         )
     return count, nodes
+
+
+def cpu_pool(space: Layout, versions: Interface, first: int) -> Hypercall:
+    """The CPU pool of that id, or the next one that there is. ENOENT: there is none any more."""
+    cpumap = blank(space, CPUMAP_BYTES)
+    union = structs.CPUPOOL_OP.at(versions).pack(
+        op=CpuPoolOp.INFO,
+        cpupool_id=first,
+        **{"cpumap.bitmap": cpumap.address, "cpumap.nr_bits": CPUMAP_BYTES * 8},
+    )
+    return sysctl(space, versions, Sysctl.CPUPOOL_OP, union, cpumap)
+
+
+def cpu_pool_answer(answer: Answer, versions: Interface) -> CpuPoolInfo:
+    values = union_of(answer, versions, structs.CPUPOOL_OP, structs.SYSCTL_U)
+    cpus = tuple(sorted(cpus_of(extent(answer, 1, 0))))
+    return CpuPoolInfo(values["cpupool_id"], values["sched_id"], values["n_dom"], cpus)
+
+
+def console_ring(
+    space: Layout, versions: Interface, room: int, index: int | None, *, clear: bool
+) -> Hypercall:
+    """Xen's messages, from `index` on (None: from the oldest that is kept); `clear` forgets what was read."""
+    buffer = blank(space, room)
+    union = structs.READCONSOLE.at(versions).pack(
+        clear=clear, incremental=index is not None, index=index or 0, buffer=buffer.address, count=room
+    )
+    return sysctl(space, versions, Sysctl.READCONSOLE, union, buffer)
+
+
+def console_ring_answer(answer: Answer, versions: Interface) -> tuple[bytes, int]:
+    """The text, and the index behind it."""
+    values = union_of(answer, versions, structs.READCONSOLE, structs.SYSCTL_U)
+    count: int = values["count"]
+    return extent(answer, 1, count)[:count], values["index"]
 
 
 # --- domains
@@ -346,37 +349,37 @@ def decode_domain_infos(data: bytes, versions: Interface) -> list[DomainInfo]:
 
 def domain_infos(space: Layout, versions: Interface, first: int, room: int) -> Hypercall:
     """getdomaininfolist: the domains from id `first` on, at most `room`, in the order of their ids."""
-    buffer = _blank(space, room * structs.GETDOMAININFO.at(versions).size)
+    buffer = blank(space, room * structs.GETDOMAININFO.at(versions).size)
     union = structs.GETDOMAININFOLIST.at(versions).pack(
         first_domain=first, max_domains=room, buffer=buffer.address
     )
-    return _sysctl(space, versions, Sysctl.GETDOMAININFOLIST, union, buffer)
+    return sysctl(space, versions, Sysctl.GETDOMAININFOLIST, union, buffer)
 
 
 def domain_infos_answer(answer: Answer, versions: Interface) -> list[DomainInfo]:
-    count = _union(answer, versions, structs.GETDOMAININFOLIST, structs.SYSCTL_U)["num_domains"]
+    count = union_of(answer, versions, structs.GETDOMAININFOLIST, structs.SYSCTL_U)["num_domains"]
     size = count * structs.GETDOMAININFO.at(versions).size
-    return decode_domain_infos(_extent(answer, 1, size)[:size], versions)
+    return decode_domain_infos(extent(answer, 1, size)[:size], versions)
 
 
 def domain_info(space: Layout, versions: Interface, domid: int) -> Hypercall:
     """getdomaininfo. Before 4.18, Xen answers with the next domain where `domid` is none: compare the ids."""
-    return _domctl(space, versions, Domctl.GETDOMAININFO, domid)
+    return domctl(space, versions, Domctl.GETDOMAININFO, domid)
 
 
 def domain_info_answer(answer: Answer, versions: Interface) -> DomainInfo:
     end = structs.DOMCTL_U + structs.GETDOMAININFO.at(versions).size
-    return decode_domain_infos(_extent(answer, 0, end)[structs.DOMCTL_U : end], versions)[0]
+    return decode_domain_infos(extent(answer, 0, end)[structs.DOMCTL_U : end], versions)[0]
 
 
 def vcpu_info(space: Layout, versions: Interface, domid: int, vcpu: int) -> Hypercall:
-    return _domctl(
+    return domctl(
         space, versions, Domctl.GETVCPUINFO, domid, structs.GETVCPUINFO.at(versions).pack(vcpu=vcpu)
     )
 
 
 def vcpu_info_answer(answer: Answer, versions: Interface) -> VcpuInfo:
-    values = _union(answer, versions, structs.GETVCPUINFO, structs.DOMCTL_U)
+    values = union_of(answer, versions, structs.GETVCPUINFO, structs.DOMCTL_U)
     return VcpuInfo(
         vcpu=values["vcpu"],
         online=bool(values["online"]),
@@ -388,24 +391,43 @@ def vcpu_info_answer(answer: Answer, versions: Interface) -> VcpuInfo:
 
 
 def vcpu_affinity(space: Layout, versions: Interface, domid: int, vcpu: int) -> Hypercall:
-    hard, soft = _blank(space, AFFINITY_BYTES), _blank(space, AFFINITY_BYTES)
+    hard, soft = blank(space, CPUMAP_BYTES), blank(space, CPUMAP_BYTES)
     union = structs.VCPUAFFINITY.at(versions).pack(
         vcpu=vcpu,
         flags=VcpuAffinityFlag.HARD | VcpuAffinityFlag.SOFT,
         **{
             "cpumap_hard.bitmap": hard.address,
-            "cpumap_hard.nr_bits": AFFINITY_BYTES * 8,
+            "cpumap_hard.nr_bits": CPUMAP_BYTES * 8,
             "cpumap_soft.bitmap": soft.address,
-            "cpumap_soft.nr_bits": AFFINITY_BYTES * 8,
+            "cpumap_soft.nr_bits": CPUMAP_BYTES * 8,
         },
     )
-    return _domctl(space, versions, Domctl.GETVCPUAFFINITY, domid, union, (hard, soft))
+    return domctl(space, versions, Domctl.GETVCPUAFFINITY, domid, union, (hard, soft))
 
 
 def vcpu_affinity_answer(answer: Answer) -> VcpuAffinity:
-    return VcpuAffinity(_cpus(_extent(answer, 1, 0)), _cpus(_extent(answer, 2, 0)))
+    return VcpuAffinity(cpus_of(extent(answer, 1, 0)), cpus_of(extent(answer, 2, 0)))
 
 
-def _cpus(bitmap: bytes) -> frozenset[int]:
-    bits = int.from_bytes(bitmap, "little")
-    return frozenset(cpu for cpu in range(bits.bit_length()) if bits >> cpu & 1)
+def sched_parameters(space: Layout, versions: Interface, domid: int, sched_id: int) -> Hypercall:
+    """`sched_id` is the scheduler of the domain's CPU pool; EINVAL for any other."""
+    union = structs.SCHEDULER_OP.at(versions).pack(sched_id=sched_id, cmd=SchedulerOp.GETINFO)
+    return domctl(space, versions, Domctl.SCHEDULER_OP, domid, union)
+
+
+def sched_parameters_answer(answer: Answer, versions: Interface) -> tuple[int, int]:
+    """Weight and cap, of credit and credit2."""
+    values = union_of(answer, versions, structs.SCHEDULER_OP, structs.DOMCTL_U)
+    return values["u.credit.weight"], values["u.credit.cap"]
+
+
+def hvm_param(space: Layout, versions: Interface, domid: int, index: int) -> Hypercall:
+    """A parameter (HvmParam) of a PVH or HVM domain; EINVAL for a PV one."""
+    shape = structs.HVM_PARAM.at(versions)
+    asked = Extent(space.place(shape.size), shape.pack(domid=domid, index=index))
+    return Hypercall(Op.HVM_OP, (HvmOp.GET_PARAM, asked.address), (asked,))
+
+
+def hvm_param_answer(answer: Answer, versions: Interface) -> int:
+    value: int = union_of(answer, versions, structs.HVM_PARAM, 0)["value"]
+    return value

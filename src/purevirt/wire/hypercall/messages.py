@@ -11,6 +11,7 @@ from purevirt.wire.hypercall.numbers import DomainFlag, EmulationFlag
 
 __all__ = [
     "CompileInfo",
+    "CpuPoolInfo",
     "CpuTopology",
     "DomainInfo",
     "NumaNode",
@@ -132,6 +133,18 @@ class NumaNode(NamedTuple):
     memsize: int | None
     memfree: int | None
     distances: tuple[int | None, ...]
+
+
+class CpuPoolInfo(NamedTuple):
+    """A CPU pool: its id, its scheduler (a key of `numbers.SCHEDULERS`), how many domains it has, and its CPUs.
+
+    Its name is the toolstack's, not the hypervisor's.
+    """
+
+    pool: int
+    sched_id: int
+    domains: int
+    cpus: tuple[int, ...]
 
 
 class VcpuInfo(NamedTuple):

@@ -1,7 +1,7 @@
 """Every number of the hypercall interface that purevirt uses, by its C name.
 
-Source: xen/include/public/{xen,sysctl,domctl,version,sched,features}.h; the same in Xen 4.14 to 4.22 unless
-said.
+Source: xen/include/public/{xen,sysctl,domctl,version,sched,features}.h, hvm/hvm_op.h and hvm/params.h; the same in
+Xen 4.14 to 4.22 unless said.
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ __all__ = [
     "INVALID_MEM_SZ",
     "PAGE_SIZE",
     "SCHEDULERS",
+    "WEIGHING",
+    "CpuPoolOp",
     "DomainFlag",
     "Domctl",
     "EmulationFlag",
+    "HvmOp",
+    "HvmParam",
     "Op",
     "PhysCap",
+    "SchedOp",
+    "SchedulerOp",
+    "SendTrigger",
     "ShutdownCode",
     "Sysctl",
     "VcpuAffinityFlag",
@@ -36,6 +43,8 @@ class Op(enum.IntEnum):
     """__HYPERVISOR_*: which hypercall."""
 
     XEN_VERSION = 17
+    SCHED_OP = 29
+    HVM_OP = 34
     SYSCTL = 35
     DOMCTL = 36
 
@@ -59,21 +68,75 @@ class Xenver(enum.IntEnum):
 class Sysctl(enum.IntEnum):
     """XEN_SYSCTL_*."""
 
+    READCONSOLE = 1
     PHYSINFO = 3
     SCHED_ID = 4
     GETDOMAININFOLIST = 6
+    DEBUG_KEYS = 7
     GETCPUINFO = 8
     AVAILHEAP = 9
     CPUTOPOINFO = 16
     NUMAINFO = 17
+    CPUPOOL_OP = 18
 
 
 class Domctl(enum.IntEnum):
     """XEN_DOMCTL_*."""
 
+    DESTROYDOMAIN = 2
+    PAUSEDOMAIN = 3
+    UNPAUSEDOMAIN = 4
     GETDOMAININFO = 5
+    SETVCPUAFFINITY = 9
+    MAX_MEM = 11
     GETVCPUINFO = 14
+    SCHEDULER_OP = 16
     GETVCPUAFFINITY = 25
+    RESUMEDOMAIN = 27
+    SENDTRIGGER = 28
+
+
+class SchedOp(enum.IntEnum):
+    """SCHEDOP_*: sub-operations of sched_op."""
+
+    REMOTE_SHUTDOWN = 4
+
+
+class HvmOp(enum.IntEnum):
+    """HVMOP_*: sub-operations of hvm_op."""
+
+    GET_PARAM = 1
+
+
+class HvmParam(enum.IntEnum):
+    """HVM_PARAM_*: what HVMOP_get_param can be asked for."""
+
+    CALLBACK_IRQ = 0  # how the guest wants to hear of events; 0: it has no drivers that would
+    ACPI_S_STATE = 14  # 0: it runs; 3: it sleeps
+
+
+class CpuPoolOp(enum.IntEnum):
+    """XEN_SYSCTL_CPUPOOL_OP_*."""
+
+    INFO = 3
+    FREEINFO = 7
+
+
+class SchedulerOp(enum.IntEnum):
+    """XEN_DOMCTL_SCHEDOP_*."""
+
+    PUTINFO = 0
+    GETINFO = 1
+
+
+class SendTrigger(enum.IntEnum):
+    """XEN_DOMCTL_SENDTRIGGER_*; no Xen does anything for RESET and INIT."""
+
+    NMI = 0
+    RESET = 1
+    INIT = 2
+    POWER = 3
+    SLEEP = 4
 
 
 class DomainFlag(enum.IntFlag):
@@ -141,6 +204,9 @@ class VcpuAffinityFlag(enum.IntFlag):
 
 SCHEDULERS: dict[int, str] = {5: "credit", 6: "credit2", 7: "arinc653", 8: "rtds", 9: "null"}
 """XEN_SCHEDULER_*, with the names of `sched=` on Xen's command line."""
+
+WEIGHING: tuple[int, ...] = (5, 6)
+"""The schedulers whose domains have a weight and a cap: credit and credit2."""
 
 FEATURES: tuple[str, ...] = (
     "writable_page_tables",

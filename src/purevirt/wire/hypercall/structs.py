@@ -4,7 +4,7 @@ Read a declaration as the C struct it stands for: `u32("nr_cpus")` is `uint32_t 
 which version of the interface brought the field. Names are those of the C headers, so that they can be
 compared with what a compiler says; what users see has names of its own (`messages`).
 
-Source: xen/include/public/{sysctl,domctl,version}.h of Xen.
+Source: xen/include/public/{sysctl,domctl,sched,version}.h and hvm/hvm_op.h of Xen.
 
 ## The two wrappers
 
@@ -30,8 +30,10 @@ __all__ = [
     "BUILD_ID",
     "COMPILE_INFO",
     "CPUINFO",
+    "CPUPOOL_OP",
     "CPUTOPO",
     "CPUTOPOINFO",
+    "DEBUG_KEYS",
     "DOMCTL",
     "DOMCTL_U",
     "FEATURE_INFO",
@@ -39,11 +41,17 @@ __all__ = [
     "GETDOMAININFO",
     "GETDOMAININFOLIST",
     "GETVCPUINFO",
+    "HVM_PARAM",
+    "MAX_MEM",
     "MEMINFO",
     "NUMAINFO",
     "PHYSINFO",
     "PLATFORM_PARAMETERS",
+    "READCONSOLE",
+    "SCHEDULER_OP",
     "SCHED_ID",
+    "SCHED_REMOTE_SHUTDOWN",
+    "SENDTRIGGER",
     "STRUCTS",
     "SYSCTL",
     "SYSCTL_U",
@@ -108,6 +116,32 @@ CPUTOPO = CStruct("xen_sysctl_cputopo", u32("core"), u32("socket"), u32("node"))
 NUMAINFO = CStruct("xen_sysctl_numainfo", u32("num_nodes"), handle("meminfo"), handle("distance"))
 MEMINFO = CStruct("xen_sysctl_meminfo", u64("memsize"), u64("memfree"))
 
+# Messages go to `buffer`, `count` bytes long before and as many as were written after; `index` is where in all
+# of Xen's output they begin (if `incremental`), and end.
+READCONSOLE = CStruct(
+    "xen_sysctl_readconsole",
+    u8("clear"),
+    u8("incremental"),
+    u8("", 2),
+    u32("index"),
+    handle("buffer"),
+    u32("count"),
+)
+
+DEBUG_KEYS = CStruct("xen_sysctl_debug_keys", handle("keys"), u32("nr_keys"))
+
+CPUPOOL_OP = CStruct(
+    "xen_sysctl_cpupool_op",
+    u32("op"),
+    u32("cpupool_id"),
+    u32("sched_id"),
+    u32("domid"),
+    u32("cpu"),
+    u32("n_dom"),
+    handle("cpumap.bitmap"),
+    u32("cpumap.nr_bits"),
+)
+
 # --- domctl
 
 # The first 96 bytes have been the same since Xen 4.4; what follows decides the stride of an array of them:
@@ -163,6 +197,25 @@ VCPUAFFINITY = CStruct(
     u32("cpumap_soft.nr_bits"),
 )
 
+MAX_MEM = CStruct("xen_domctl_max_mem", u64("max_memkb"))
+
+# The union is that of credit, which credit2 shares; other schedulers have other members, up to 16 bytes.
+SCHEDULER_OP = CStruct(
+    "xen_domctl_scheduler_op",
+    u32("sched_id"),
+    u32("cmd"),
+    u16("u.credit.weight"),
+    u16("u.credit.cap"),
+    least=24,
+)
+
+SENDTRIGGER = CStruct("xen_domctl_sendtrigger", u32("trigger"), u32("vcpu"))
+
+# --- sched_op and hvm_op (guests call them, too: these never change)
+
+SCHED_REMOTE_SHUTDOWN = CStruct("sched_remote_shutdown", u16("domain_id"), u32("reason"))
+HVM_PARAM = CStruct("xen_hvm_param", u16("domid"), u16(""), u32("index"), u64("value"))
+
 # --- xen_version (no interface version: these never change)
 
 COMPILE_INFO = CStruct(
@@ -191,9 +244,17 @@ STRUCTS: dict[str, CStruct] = {
         CPUTOPO,
         NUMAINFO,
         MEMINFO,
+        READCONSOLE,
+        DEBUG_KEYS,
+        CPUPOOL_OP,
         GETDOMAININFO,
         GETVCPUINFO,
         VCPUAFFINITY,
+        MAX_MEM,
+        SCHEDULER_OP,
+        SENDTRIGGER,
+        SCHED_REMOTE_SHUTDOWN,
+        HVM_PARAM,
         COMPILE_INFO,
         PLATFORM_PARAMETERS,
         FEATURE_INFO,

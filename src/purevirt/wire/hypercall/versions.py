@@ -14,7 +14,8 @@ How each row is known:
 What does not change between two rows: everything in `structs` but physinfo (sysctl 0x15) and getdomaininfo
 (domctl 0x14; on x86 its tail also at 0x13, without a change of size).
 
-State-changing hypercalls would be allowed on rows of kind "compiler" only; reading is allowed on all of them.
+Calls that change something are allowed on rows of kind "compiler" only (`Interface.trusted`); reading is allowed on
+all of them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ class Interface(NamedTuple):
     domctl: int
     verified: str
     arch: str = "x86_64"
+
+    @property
+    def trusted(self) -> bool:
+        """Whether its structs are known well enough to change something with them."""
+        return self.verified == "compiler"
 
 
 # Source: xen/include/public/sysctl.h and domctl.h at the RELEASE tags.
