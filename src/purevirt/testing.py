@@ -171,6 +171,10 @@ class Host:
         """Let a paused domain run."""
         self._hypervise(domain, self._machine.hypervisor.unpause)
 
+    def resume(self, domain: str | int) -> None:
+        """Let a suspended guest go on, as after a suspend that was cancelled."""
+        self._hypervise(domain, self._machine.hypervisor.resume)
+
     def shutdown(self, domain: str | int, reason: str = "poweroff") -> None:
         """Let its kernel stop at once, unasked: "poweroff", "reboot", "suspend", "crash", "watchdog" or "soft_reset".
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from purevirt.errors import NoSuchDomain
 from purevirt.host.bus import Bus, Seed
 from purevirt.host.changes import Change
+from purevirt.host.domains import SimDomain
+from purevirt.host.guest import control
 from purevirt.host.guest.behaviour import Behaviour
 from purevirt.host.guest.kernel import Guest
 from purevirt.host.hypervisor import Hypervisor
@@ -23,6 +26,7 @@ class Guests:
         self._guests: dict[int, Guest] = {}
         self._steps = 0  # of those that are gone
         hypervisor.listeners.append(self._follow)
+        hypervisor.on_trigger = self._triggered
 
     def __iter__(self) -> Iterator[Guest]:
         return iter(list(self._guests.values()))
@@ -52,6 +56,11 @@ class Guests:
         for guest in self._guests.values():
             guest.stop()
         self._guests.clear()
+
+    def _triggered(self, domain: SimDomain, vcpu: int, trigger: int) -> None:
+        guest = self._guests.get(domain.domid)
+        if guest is not None:
+            guest.when_running(partial(control.triggered, guest, vcpu, trigger))
 
     def _follow(self, domid: int, change: Change) -> None:
         guest = self._guests.get(domid)

@@ -30,6 +30,7 @@ from purevirt.api.uri import root_uri
 from purevirt.channels.unix import fork_generation
 from purevirt.channels.xenstore import aio
 from purevirt.channels.xenstore.client import StoreClient
+from purevirt.daemons.xenconsoled import ConsoleDaemon
 from purevirt.daemons.xenstored import Server
 from purevirt.errors import ChannelUnavailable, ConnectError
 from purevirt.host.backends import Backends
@@ -69,9 +70,12 @@ class Machine:
         self._make: Callable[[], Hypervisor] = lambda: Hypervisor(
             self.clock, xen=xen, cpus=cpus, memory_kib=memory_kib
         )
-        self._first = self._make()  # now, so that wrong figures are known before anything runs
+        self._first: Hypervisor | None = (
+            self._make()
+        )  # now, so that wrong figures are known before anything runs
         self._xen: HypervisorPart | None = None
         self._store: StorePart | None = None
+        self._consoles: ConsolePart | None = None
         self._parts: dict[str, Part] = {}
         self._backends: Backends | None = None
         self._private = directory is None
@@ -121,6 +125,14 @@ class Machine:
     def guest(self, domid: int) -> Guest:
         """The kernel in a domain; for the host's own thread. NoSuchDomain, ChannelUnavailable."""
         return self._running_xen().guests.find(domid)
+
+    @property
+    def console_daemon(self) -> ConsoleDaemon:
+        """xenconsoled; for the host's own thread. ChannelUnavailable: it was killed."""
+        daemon = self._consoles.daemon if self._consoles is not None else None
+        if daemon is None:
+            raise ChannelUnavailable("the simulated host's xenconsoled does not run", channel="console")
+        return daemon
 
     def runs(self, part: str) -> bool:
         """Whether a part runs; KeyError for what is none."""
@@ -286,9 +298,11 @@ class Machine:
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         root = self.root
-        self._xen = HypervisorPart(root, self._first, self._make)
+        first, self._first = self._first or self._make(), None
+        self._xen = HypervisorPart(root, first, self._make)
         self._store = StorePart(root)
-        self._parts = {"hypervisor": self._xen, "xenstored": self._store, "xenconsoled": ConsolePart(root)}
+        self._consoles = ConsolePart(root)
+        self._parts = {"hypervisor": self._xen, "xenstored": self._store, "xenconsoled": self._consoles}
         toolstack = Toolstack(self._xen)
         try:
             await self._xen.start()
@@ -316,6 +330,8 @@ class Machine:
             await part.stop()
         if self._store is not None:
             self._store.discard()
+        self._xen = self._store = self._consoles = self._backends = None
+        self._parts = {}
 
 
 def _alive(parts: Iterable[Part]) -> list[Part]:

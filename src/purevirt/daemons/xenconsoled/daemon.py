@@ -136,7 +136,8 @@ class ConsoleDaemon:
 
     async def _find_all(self) -> None:
         assert self._store is not None
-        domids = [int(name) for name in await self._store.directory("/local/domain") if name.isdigit()]
+        (names,) = await self._store.directory_many(["/local/domain"])
+        domids = [int(name) for name in names or () if name.isdigit()]
         for gone in self._consoles.keys() - set(domids):
             self._release(gone)
         await self._find([domid for domid in domids if domid])

@@ -293,6 +293,7 @@ class Rings:
             self._guarded(ring, lambda: self._exchange(ring))
 
     def _exchange(self, ring: GuestRing) -> None:
+        _ = ring.store.replies.used  # broken indices are noticed even when there is nothing to say
         self._send(ring, b"")
         if ring.unsent:
             return

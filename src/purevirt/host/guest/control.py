@@ -6,15 +6,16 @@ writing "" over it, in a transaction, and obeys afterwards.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from purevirt.channels.xenstore.client import Transaction
-from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.numbers import SendTrigger, ShutdownCode
 
 if TYPE_CHECKING:
     from purevirt.host.guest.kernel import Guest
 
-__all__ = ["announce", "shutdown", "sysrq"]
+__all__ = ["announce", "shutdown", "sysrq", "triggered"]
 
 FEATURES = ("poweroff", "reboot", "suspend", "sysrq")
 
@@ -57,7 +58,18 @@ async def shutdown(guest: Guest, path: str) -> None:
         guest.console.print(f"simulated kernel: ignoring the order to {order!r}")
         return
     guest.console.print(f"simulated kernel: {order}")
-    guest.after(behaviour.shutdown_seconds, lambda: guest.halt(code))
+    guest.after(behaviour.shutdown_seconds, partial(guest.halt, code))
+
+
+def triggered(guest: Guest, vcpu: int, trigger: int) -> None:
+    """An NMI, which a kernel mentions, or the press of a button, which it obeys as a machine would."""
+    if trigger == SendTrigger.NMI:
+        guest.console.print(f"simulated kernel: NMI on vCPU {vcpu}")
+    elif trigger == SendTrigger.POWER:
+        if guest.behaviour.refuses or guest.behaviour.ignores:
+            return
+        guest.console.print("simulated kernel: power button")
+        guest.after(guest.behaviour.shutdown_seconds, partial(guest.halt, ShutdownCode.POWEROFF))
 
 
 async def sysrq(guest: Guest, path: str) -> None:

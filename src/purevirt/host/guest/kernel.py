@@ -45,6 +45,7 @@ class Guest:
         self.hypervisor = hypervisor
         self.bus = bus
         self.domain = domain
+        self.seed = seed
         self.domid = domain.domid
         self.home = f"/local/domain/{domain.domid}"
         self.behaviour = behaviour

@@ -27,7 +27,9 @@ async def balloon(guest: Guest, path: str) -> None:
     most = max(have, min(domain.max_pages * 4, have + hypervisor.free_pages * 4))
     target = min(wanted, most) // 4 * 4
     if target != have:
-        hypervisor.set_memory(guest.domid, target, max(domain.max_pages * 4, target))
+        limit = domain.max_pages * 4
+        hypervisor.set_memory(guest.domid, target, max(limit, target))
+        hypervisor.set_max_memory(guest.domid, limit)  # it may be less than the domain has: that is allowed
         guest.console.print(f"simulated kernel: memory {have} -> {target} KiB")
 
 
