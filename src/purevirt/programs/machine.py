@@ -330,7 +330,7 @@ class Machine:
             await part.stop()
         if self._store is not None:
             self._store.discard()
-        self._xen = self._store = self._consoles = self._backends = None
+        self._xen = self._store = self._consoles = self._backends = self._files = None
         self._parts = {}
 
 
