@@ -57,6 +57,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Xen Store": {
         "store": ("store", "Read, write and watch the Xen Store."),
     },
+    "Daemons": {
+        "xend": ("xend", "Run the Xen daemon of this host."),
+        "rostore": ("xend", "Run the read-only Xen Store of this host alone."),
+    },
     "Tools": {
         "host": ("host", "Serve a simulated Xen host in a directory."),
         "completion": ("completion", "Print the completion script of a shell."),

@@ -79,6 +79,11 @@ class XenDriver:
         return self._device_reader
 
     @property
+    def hypercalls(self) -> HypercallClient:
+        """The hypervisor itself, for the daemon's changes; only where the driver was opened with it."""
+        return self._hv
+
+    @property
     def _hv(self) -> HypercallClient:
         assert self._hypercalls is not None, "the routing table names a channel that was not opened"
         return self._hypercalls
