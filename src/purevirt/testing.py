@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Disk", "Host", "Interface", "parse_release"]
 
 Action = Literal["destroy", "restart", "preserve"]
-Part = Literal["hypervisor", "xenstored", "xenconsoled"]
+Part = Literal["hypervisor", "xenstored", "xenconsoled", "xend"]
 
 
 def parse_release(text: str) -> tuple[int, int]:
@@ -56,7 +56,7 @@ class Host:
     """A simulated host of one's own. Use it as a context manager, or `start()` and `stop()` it.
 
     `directory`: where its sockets and files are (None: a private one, removed at the end); `xen`: which release it
-    plays; `held`: simulated time moves only by `advance()`.
+    plays; `held`: simulated time moves only by `advance()`; `xend`: whether the Xen daemon runs.
     """
 
     def __init__(
@@ -68,12 +68,18 @@ class Host:
         held: bool = False,
         cpus: int = 4,
         memory_kib: int = 16 << 20,
+        xend: bool = True,
     ) -> None:
         from purevirt.programs.machine import Machine  # asyncio comes with it: only where a host is made
 
         self._clock = HeldClock() if held else RealClock()
         self._machine = Machine(
-            directory, xen=parse_release(xen), cpus=cpus, memory_kib=memory_kib, clock=self._clock
+            directory,
+            xen=parse_release(xen),
+            cpus=cpus,
+            memory_kib=memory_kib,
+            clock=self._clock,
+            xend=xend,
         )
         self._empty = empty
 
@@ -239,6 +245,7 @@ class Host:
         "hypervisor": its sockets vanish, and with it every domain but 0, as when a machine is reset.
         "xenstored": its socket vanishes; what it held is kept in a file, as C xenstored's is.
         "xenconsoled": what guests print waits in their rings.
+        "xend": its sockets vanish, the read-only store's too; a change that it is making may end first.
         """
         self._machine.kill(part)
 

@@ -1,10 +1,11 @@
-"""A whole simulated Xen host: hypervisor, bus and guests, xenstored, xenconsoled and Domain 0's drivers, below one
-directory.
+"""A whole simulated Xen host: hypervisor, bus and guests, xenstored, xenconsoled, xend and Domain 0's drivers, below
+one directory.
 
     DIR/dev/xen/privcmd               a Unix socket that takes hypercalls
     DIR/dev/xen/bus, DIR/dev/xen/memory   event channels and grants, and the pages that are shared: for the daemons
     DIR/var/run/xenstored/socket      the Xen Store
     DIR/var/log/xen/console           what the guests print
+    DIR/run/purevirt                  what the Xen daemon serves
     DIR/proc, DIR/sys                 the files a Domain 0 kernel shows
 
 so the ordinary driver opens it as `xen:///?root=DIR`. All of it runs on one background thread with its own event loop;
@@ -38,7 +39,7 @@ from purevirt.host.clock import Clock, HeldClock, RealClock
 from purevirt.host.dom0files import Dom0Files
 from purevirt.host.guest.kernel import Guest
 from purevirt.host.hypervisor import Hypervisor
-from purevirt.programs.parts import HYPERCALLS, STORE, ConsolePart, HypervisorPart, Part, StorePart
+from purevirt.programs.parts import HYPERCALLS, STORE, ConsolePart, HypervisorPart, Part, StorePart, XendPart
 from purevirt.programs.toolstack import Toolstack
 
 __all__ = ["Machine"]
@@ -48,14 +49,15 @@ T = TypeVar("T")
 TIMEOUT = 30.0
 """How long a change may take before it is given up, in seconds."""
 
-PARTS = ("hypervisor", "xenstored", "xenconsoled")
+PARTS = ("hypervisor", "xenstored", "xenconsoled", "xend")
 """In the order in which they start: each needs those before it."""
 
 _ROUNDS = 20_000  # of `settle`: a host that has not come to rest by then never will
 
 
 class Machine:
-    """A simulated host. `directory`: where it lives (None: a private one, removed at the end)."""
+    """A simulated host. `directory`: where it lives (None: a private one, removed at the end); `xend`: whether the Xen
+    daemon is started with it. Else `restart("xend")` starts it later."""
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Machine:
         cpus: int = 4,
         memory_kib: int = 16 << 20,
         clock: Clock | None = None,
+        xend: bool = True,
     ) -> None:
         self.clock: Clock = clock or RealClock()
         self._make: Callable[[], Hypervisor] = lambda: Hypervisor(
@@ -78,6 +81,7 @@ class Machine:
         self._consoles: ConsolePart | None = None
         self._parts: dict[str, Part] = {}
         self._backends: Backends | None = None
+        self._xend = xend
         self._private = directory is None
         self._directory = directory
         self._thread: threading.Thread | None = None
@@ -302,7 +306,12 @@ class Machine:
         self._xen = HypervisorPart(root, first, self._make)
         self._store = StorePart(root)
         self._consoles = ConsolePart(root)
-        self._parts = {"hypervisor": self._xen, "xenstored": self._store, "xenconsoled": self._consoles}
+        self._parts = {
+            "hypervisor": self._xen,
+            "xenstored": self._store,
+            "xenconsoled": self._consoles,
+            "xend": XendPart(root),
+        }
         toolstack = Toolstack(self._xen)
         try:
             await self._xen.start()
@@ -315,6 +324,8 @@ class Machine:
             await self._use_store()
             await toolstack.boot()
             await self._parts["xenconsoled"].start()
+            if self._xend:
+                await self._parts["xend"].start()
             self._started.set()
             await self._stopping.wait()
         finally:

@@ -7,6 +7,7 @@ the others run. `machine` puts them together.
 - `StorePart`: xenstored. When it is killed, what it held is written to a file, as C xenstored's is; requests under way
   and transactions are lost.
 - `ConsolePart`: xenconsoled.
+- `XendPart`: the Xen daemon, with the read-only store. What it is doing when it is killed may end, for some seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from purevirt.daemons.xenconsoled import ConsoleDaemon
 from purevirt.daemons.xenstored import Rings, Server, Shell, state
@@ -24,6 +25,9 @@ from purevirt.host.bus_server import BusServer
 from purevirt.host.guests import Guests
 from purevirt.host.hypercall_server import HypercallServer
 from purevirt.host.hypervisor import Hypervisor
+
+if TYPE_CHECKING:
+    from purevirt.daemons.xend.service import Service
 
 __all__ = [
     "BUS",
@@ -36,6 +40,7 @@ __all__ = [
     "HypervisorPart",
     "Part",
     "StorePart",
+    "XendPart",
 ]
 
 HYPERCALLS = "dev/xen/privcmd"
@@ -175,3 +180,27 @@ class ConsolePart:
         daemon, self.daemon = self.daemon, None
         if daemon is not None:
             await daemon.stop()
+
+
+class XendPart:
+    """xend, as on a real host. Its files are below the root, its journal begins anew with each start."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._service: Service | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self._service is not None
+
+    async def start(self) -> None:
+        from purevirt.daemons.xend.service import Options, Service  # h11 comes with it: only where it is used
+
+        service = Service(Options(root=self._root))
+        await service.start()
+        self._service = service
+
+    async def stop(self) -> None:
+        service, self._service = self._service, None
+        if service is not None:
+            await service.stop()

@@ -11,18 +11,20 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 from purevirt.channels.xenstore.client import StoreClient, Transaction
 from purevirt.errors import DomainExists, InvalidConfig, NoSuchDomain, OperationError, XenError
+from purevirt.host.bus import Bus
 from purevirt.host.changes import Change
 from purevirt.host.guest.behaviour import Behaviour
+from purevirt.host.guests import Guests
+from purevirt.host.hypervisor import Hypervisor
 from purevirt.host.storenodes import Disk, Interface, Node, disk_number, domain_0_nodes, domain_nodes
-from purevirt.programs.parts import HypervisorPart
 from purevirt.wire.hypercall.numbers import ShutdownCode
 
-__all__ = ["ACTIONS", "Actions", "Resident", "Toolstack"]
+__all__ = ["ACTIONS", "Actions", "Machinery", "Resident", "Toolstack"]
 
 ACTIONS = ("destroy", "restart", "preserve")
 
@@ -74,10 +76,18 @@ class Resident:
         return f"<Resident {self.domid} {self.name!r}>"
 
 
+class Machinery(Protocol):
+    """What domains are built from; after a restart of the hypervisor, other ones."""
+
+    hypervisor: Hypervisor
+    bus: Bus
+    guests: Guests
+
+
 class Toolstack:
     """Builds, renames and ends domains. `connect` it to the store first, and after each restart of xenstored."""
 
-    def __init__(self, part: HypervisorPart) -> None:
+    def __init__(self, part: Machinery) -> None:
         self._part = part
         self._client: StoreClient | None = None
         self._residents: dict[int, Resident] = {}
