@@ -62,7 +62,7 @@ def _command(command: click.Command, context: click.Context) -> list[str]:
 
 def routes_page() -> str:
     """docs/routes.md."""
-    from purevirt.drivers.xen.routes import ROUTES
+    from purevirt.drivers.xen.routes import table
     from purevirt.model import Access
 
     lines = [
@@ -79,7 +79,7 @@ def routes_page() -> str:
         "| operation | libvirt | `open()` | with the daemon | `open_read_only()` | with the daemon |",
         "|---|---|---|---|---|---|",
     ]
-    for name, row in ROUTES.items():
+    for name, row in table().items():
         cells = []
         for access in Access:
             served = row.on(access)

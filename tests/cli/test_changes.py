@@ -11,7 +11,7 @@ import pytest
 
 from purevirt import Connection, Events, testing
 from purevirt.cli.app import COMMANDS, run
-from purevirt.drivers.xen.routes import ROUTES
+from purevirt.drivers.xen.routes import table
 from purevirt.errors import DomainExists, Timeout, WrongState
 from purevirt.formats.xend_json import Call
 from purevirt.model import VcpuCount
@@ -29,7 +29,7 @@ class Xend(RpcPeer):
 
     def __init__(self, root: str) -> None:
         self.error: Exception | None = None
-        super().__init__(root, {name: self._do for name, row in ROUTES.items() if row.change})
+        super().__init__(root, {name: self._do for name, row in table().items() if row.change})
 
     def _do(self, call: Call) -> object:
         if self.error is not None:

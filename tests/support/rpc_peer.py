@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from purevirt._run import run_blocking
-from purevirt.channels.xend.dial import socket_path
 from purevirt.drivers.xen.driver import XenDriver
-from purevirt.drivers.xen.open import open_driver
+from purevirt.drivers.xen.open import DAEMON_SOCKET, open_driver
 from purevirt.errors import Unsupported, XenError
 from purevirt.formats import xend_json
 from purevirt.formats.xend_json import Call
@@ -36,7 +35,7 @@ class RpcPeer(HttpPeer):
         self.functions.update(functions or {})
         self._driver: XenDriver | None = None
         self._turn = threading.Lock()
-        path = Path(socket_path(root))
+        path = Path(root + DAEMON_SOCKET)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         super().__init__(str(path), self._answer)
@@ -75,9 +74,9 @@ class RpcPeer(HttpPeer):
 
 
 def _reads() -> set[str]:
-    from purevirt.drivers.xen.routes import ROUTES
+    from purevirt.drivers.xen.routes import table
 
-    return {name for name, row in ROUTES.items() if not row.change}
+    return {name for name, row in table().items() if not row.change}
 
 
 READS = _reads()

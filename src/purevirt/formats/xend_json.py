@@ -37,16 +37,22 @@ __all__ = [
 ]
 
 
+_PLAIN = frozenset(
+    {type(None), bool, int, float, str}
+)  # by exact type: an enum may be an int or a str as well
+
+
 def encode(value: object) -> object:
     """A value of the model as `json.dumps` takes it."""
-    if value is None or isinstance(value, (bool, str, float)):
-        return value.name.lower() if isinstance(value, enum.Enum) else value
-    if isinstance(value, enum.Enum):
-        return value.name.lower()
-    if isinstance(value, int):
+    if type(value) in _PLAIN:
         return value
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {("uuid" if key == "handle" else key): encode(item) for key, item in value._asdict().items()}
+    if isinstance(value, enum.Enum):
+        return value._name_.lower()
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {
+            ("uuid" if name == "handle" else name): item if type(item) in _PLAIN else encode(item)
+            for name, item in zip(value._fields, value, strict=True)
+        }
     if isinstance(value, bytes):
         return _uuid_text(value)
     if isinstance(value, Mapping):

@@ -382,19 +382,3 @@ def test_only_a_few_idle_connections_are_kept(path: str) -> None:
 
     with HttpPeer(path, one):
         asyncio.run(scenario())
-
-
-# --- is it there
-
-
-def test_whether_a_daemon_listens_is_asked_without_loading_what_speaks_to_it(tmp_path: Path) -> None:
-    root = str(tmp_path)
-    absence = dial.absence(root)
-    assert absence is not None
-    assert "there is no such file" in str(absence)
-    (tmp_path / "run/purevirt").mkdir(parents=True)
-    with HttpPeer(dial.socket_path(root), one):
-        assert dial.absence(root) is None
-    absence = dial.absence(root)
-    assert absence is not None
-    assert "nobody listens" in str(absence)

@@ -18,16 +18,37 @@ from purevirt.channels.xenstore.client import StoreClient
 from purevirt.channels.xenstore.watches import Watcher
 from purevirt.daemons.xend.service import Options, Service
 from purevirt.daemons.xenstored import Server, Shell
+from purevirt.host.bus import Bus
 from purevirt.host.dom0files import Dom0Files
+from purevirt.host.guest.behaviour import Behaviour
+from purevirt.host.guests import Guests
 from purevirt.host.hypercall_server import HypercallServer
 from purevirt.host.hypervisor import Hypervisor
+from purevirt.host.storenodes import disk_number
 from purevirt.model import Caller, DomainRef, Role
-from purevirt.programs.toolstack import Resident, Toolstack
+from purevirt.programs.toolstack import Actions, Resident, Toolstack
 
 ADMIN = Caller(0, 0, 1, Role.ADMIN)
 OPERATOR = Caller(1001, 1001, 2, Role.OPERATOR)
 READER = Caller(1002, 1002, 3, Role.READER)
 NOBODY = Caller(1003, 1003, 4, Role.NONE)
+
+
+class _Toolstack(Toolstack):
+    """Builds domains in which there is no kernel: a test plays it. None of them has a waiter, either."""
+
+    async def create(self, name: str, **how: Any) -> Resident:
+        quiet = {"behaviour": Behaviour(pv_drivers=False), "actions": Actions(*["preserve"] * 4)}
+        made = await super().create(name, **{**quiet, **how})
+        home = f"/local/domain/{made.domid}"
+        said = [(f"{home}/control/feature-{mode}", "1") for mode in ("poweroff", "reboot", "suspend")]
+        fronts = [f"{home}/device/vbd/{disk_number(disk.target)}" for disk in made.disks]
+        fronts += [f"{home}/device/vif/{number}" for number in range(len(made.interfaces))]
+        for front in fronts:
+            back = (await self._store.read(f"{front}/backend")).decode()
+            said += [(f"{front}/state", "4"), (f"{back}/state", "4")]
+        await self._store.write_many(said)
+        return made
 
 
 class World:
@@ -38,6 +59,8 @@ class World:
         self.hypervisor = Hypervisor(xen=xen)
         self.xenstored = Server()
         self.shell: Shell | None = None
+        self.bus: Bus
+        self.guests: Guests
         self._hypercalls = HypercallServer(self.hypervisor, f"{root}/dev/xen/privcmd")
         self._stores: list[StoreClient] = []
         self.toolstack: Toolstack
@@ -52,10 +75,12 @@ class World:
             os.makedirs(f"{self.root}/{path}", exist_ok=True)
         self.start_xenstored()
         await self._hypercalls.start()
-        files = Dom0Files(self.root, self.hypervisor)
-        files.write()
+        self.bus = Bus(self.hypervisor, f"{self.root}/dev/xen/memory")
+        self.guests = Guests(self.hypervisor, self.bus)
+        Dom0Files(self.root, self.hypervisor).write()
         self.store = await self.connect()
-        self.toolstack = Toolstack(self.hypervisor, self.store, files)
+        self.toolstack = _Toolstack(self)
+        await self.toolstack.connect(self.store)
         await self.toolstack.boot()
 
     async def connect(self) -> StoreClient:

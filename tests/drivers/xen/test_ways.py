@@ -15,13 +15,13 @@ import pytest
 import purevirt
 from purevirt import errors, testing
 from purevirt.api.uri import root_uri
-from purevirt.channels.xend.dial import socket_path
-from purevirt.drivers.xen.driver import XenDriver
-from purevirt.drivers.xen.routes import ROUTES
+from purevirt.drivers.xen.open import DAEMON_SOCKET
+from purevirt.drivers.xen.routes import table
 from purevirt.formats.xend_json import Call
 from purevirt.formats.xend_results import RESULTS
 from purevirt.model import Access, Channel, DomainState, Role, SchedulerParameters, VcpuCount
 from tests.support.http_peer import ScriptedPeer
+from tests.support.memory_host import MemoryHost
 from tests.support.rpc_peer import RpcPeer
 
 Do = Callable[..., Any]
@@ -62,7 +62,7 @@ def shared() -> Iterator[testing.Host]:
 @pytest.fixture
 def host(shared: testing.Host) -> testing.Host:
     """A host without a daemon, and without the socket of one that was."""
-    Path(socket_path(shared.root)).unlink(missing_ok=True)
+    Path(shared.root + DAEMON_SOCKET).unlink(missing_ok=True)
     return shared
 
 
@@ -84,18 +84,19 @@ def do(request: pytest.FixtureRequest) -> Iterator[Do]:
 
 
 def test_every_change_of_the_table_is_tried_here() -> None:
-    assert set(CHANGES) == {name for name, row in ROUTES.items() if row.change}
+    assert set(CHANGES) == {name for name, row in table().items() if row.change}
 
 
 def test_what_the_table_gives_to_the_daemon_can_be_asked_of_it() -> None:
-    for name, row in ROUTES.items():
+    driver = MemoryHost().driver
+    for name, row in table().items():
         if Channel.DAEMON in row.ro_daemon.channels and name not in ("events", "whoami"):
-            assert getattr(XenDriver, name).operation == name
+            assert getattr(driver, name).operation == name
             assert name in RESULTS
 
 
 def test_a_cell_without_a_channel_says_why_there_is_none() -> None:
-    for name, row in ROUTES.items():
+    for name, row in table().items():
         for access in Access:
             served = row.on(access)
             assert served.channels or served.note, f"{name} on {access.value}"
@@ -109,7 +110,7 @@ def test_the_way_is_what_answered_when_it_was_opened(host: testing.Host, do: Do)
             assert connection.read_only is (opener == "open_read_only")
             found.append(connection._access.value)
             assert connection.has_daemon is connection._access.value.endswith("+daemon")
-            assert len(connection.explain()) == len(ROUTES)
+            assert len(connection.explain()) == len(table())
             do(connection.close)
         return found
 
@@ -221,7 +222,7 @@ def test_the_daemon_tells_a_read_only_user_what_hypercalls_would(host: testing.H
 
 
 def test_every_read_through_the_daemon_is_asked_here() -> None:
-    through = {name for name, row in ROUTES.items() if row.ro_daemon.channels == (Channel.DAEMON,)}
+    through = {name for name, row in table().items() if row.ro_daemon.channels == (Channel.DAEMON,)}
     assert set(QUESTIONS) == through - {"events", "whoami"}
 
 
@@ -278,7 +279,7 @@ def test_a_reader_is_told_who_he_is(host: testing.Host) -> None:
 
 
 def test_a_daemon_that_does_not_answer_in_time_is_as_good_as_none(host: testing.Host, do: Do) -> None:
-    path = socket_path(host.root)
+    path = host.root + DAEMON_SOCKET
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with ScriptedPeer(path, [None]):
         connection = do("open_read_only", host.uri, timeout=0.1)
@@ -315,7 +316,7 @@ def test_scheduler_parameters_and_pools_come_from_the_hypervisor(host: testing.H
 def test_the_timeout_of_a_call_is_kept_here_as_well(host: testing.Host) -> None:
     with purevirt.open(host.uri) as connection:
         pass
-    path = socket_path(host.root)
+    path = host.root + DAEMON_SOCKET
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with ScriptedPeer(path, [b"never", None], [None]), purevirt.open(host.uri) as connection:
         domain = connection.lookup_by_name("test")

@@ -7,7 +7,6 @@ channel's answer counts, and takes that one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 
 from purevirt._typing import TYPE_CHECKING, Any, TypeVar
 from purevirt.channels.files import HostFiles
@@ -145,7 +144,6 @@ def served(method: Method) -> Method:
     operation = method.__name__
     parameters = method.__code__.co_varnames[1 : method.__code__.co_argcount]
 
-    @wraps(method)
     def ask(self: Connected, *values: object, **named: object) -> object:
         if self._route(operation) is not Channel.DAEMON:
             return method(self, *values, **named)
@@ -154,6 +152,7 @@ def served(method: Method) -> Method:
         assert ref is None or isinstance(ref, DomainRef)
         return self.daemon.call(operation, ref, arguments)
 
+    ask.__doc__ = method.__doc__
     ask.operation = operation  # type: ignore[attr-defined]
     return ask  # type: ignore[return-value]
 

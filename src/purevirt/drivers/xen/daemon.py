@@ -11,7 +11,6 @@ from _thread import allocate_lock
 from collections.abc import Mapping
 
 from purevirt._typing import TYPE_CHECKING, Any
-from purevirt.channels.xend import dial
 from purevirt.drivers.xen.routes import START
 from purevirt.errors import ChannelUnavailable, ConnectError, XenError
 from purevirt.model import DomainRef
@@ -27,17 +26,17 @@ CHANGE_TIMEOUT = 30.0
 
 
 class Daemon:
-    """The Xen daemon of the host below `root`; `mode` is "blocking" or "aio"."""
+    """The Xen daemon that listens at `path`; `mode` is "blocking" or "aio"."""
 
-    def __init__(self, root: str, mode: str) -> None:
-        self._root = root
+    def __init__(self, path: str, mode: str) -> None:
+        self._path = path
         self._mode = mode
         self._client: XendClient | None = None
         self._lock = allocate_lock()  # two threads make one client
 
     def another(self) -> Daemon:
         """The same daemon over connections of its own: for whoever waits long, and wants to be woken by `close`."""
-        return Daemon(self._root, self._mode)
+        return Daemon(self._path, self._mode)
 
     async def close(self) -> None:
         """Close the connections there are."""
@@ -49,7 +48,9 @@ class Daemon:
     def _connected(self) -> XendClient:
         with self._lock:
             if self._client is None:
-                self._client = dial.client(dial.socket_path(self._root), self._mode)
+                from purevirt.channels.xend import dial
+
+                self._client = dial.client(self._path, self._mode)
             return self._client
 
     async def call(

@@ -20,17 +20,26 @@ import errno
 import os
 from types import ModuleType
 
+from purevirt._typing import TYPE_CHECKING
+from purevirt.channels import unix
 from purevirt.channels.files import HostFiles
 from purevirt.channels.hypercall.client import HypercallClient
-from purevirt.channels.xend import dial
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.channels.xenstore.locate import locate
-from purevirt.drivers.xen.daemon import READ_TIMEOUT, Daemon
 from purevirt.drivers.xen.driver import XenDriver
 from purevirt.errors import ConnectError, XenError
 from purevirt.model import Access
 
-__all__ = ["is_dom0", "open_driver"]
+if TYPE_CHECKING:
+    from purevirt.drivers.xen.daemon import Daemon
+
+__all__ = ["DAEMON_SOCKET", "is_dom0", "open_driver"]
+
+DAEMON_SOCKET = "/run/purevirt/xend.sock"
+"""Where the Xen daemon listens, below a host's root."""
+
+READ_TIMEOUT = 10.0
+"""The default deadline of a read, in seconds."""
 
 
 def is_dom0(root: str) -> bool:
@@ -56,16 +65,16 @@ async def open_driver(
     except BaseException:
         await hypercalls.close()
         raise
-    absence = dial.absence(root) if daemon else None
-    if not daemon or absence is not None:
-        return XenDriver(Access.RW, hypercalls, store, files, None, None if absence is None else str(absence))
-    return XenDriver(Access.RW_DAEMON, hypercalls, store, files, Daemon(root, mode))
+    absence = _daemon_absence(root) if daemon else "it was not looked for"
+    if absence is not None:
+        return XenDriver(Access.RW, hypercalls, store, files, None, absence)
+    return XenDriver(Access.RW_DAEMON, hypercalls, store, files, _daemon(root, mode))
 
 
 async def _open_read_only(root: str, files: HostFiles, mode: str, timeout: float, wanted: bool) -> XenDriver:
-    found = await _open_daemon(root, mode, timeout) if wanted else "it was not looked for"
-    daemon = found if isinstance(found, Daemon) else None
-    absence = found if isinstance(found, str) else None
+    daemon, absence = None, "it was not looked for"
+    if wanted:
+        daemon, absence = await _open_daemon(root, mode, timeout)
     store: StoreClient | None = None
     try:
         store = await _open_store(root, True, mode, timeout)
@@ -80,24 +89,35 @@ async def _open_read_only(root: str, files: HostFiles, mode: str, timeout: float
     return XenDriver(Access.RO if daemon is None else Access.RO_DAEMON, None, store, files, daemon, absence)
 
 
-async def _open_daemon(root: str, mode: str, timeout: float) -> Daemon | str:
+def _daemon_absence(root: str) -> str | None:
+    absence = unix.absence(root + DAEMON_SOCKET, what="the Xen daemon", channel="daemon")
+    return None if absence is None else str(absence)
+
+
+def _daemon(root: str, mode: str) -> Daemon:
+    from purevirt.drivers.xen.daemon import Daemon
+
+    return Daemon(root + DAEMON_SOCKET, mode)
+
+
+async def _open_daemon(root: str, mode: str, timeout: float) -> tuple[Daemon | None, str]:
     """The daemon, if it answers and lets this user look; else why not."""
-    missing = dial.absence(root)
-    if missing is not None:
-        return str(missing)
-    daemon = Daemon(root, mode)
+    absence = _daemon_absence(root)
+    if absence is not None:
+        return None, absence
+    daemon = _daemon(root, mode)
     try:
         caller = await daemon.call("whoami", timeout=timeout, grace=0.0)
     except XenError as error:
         await daemon.close()
-        return str(error)
+        return None, str(error)
     except BaseException:
         await daemon.close()
         raise
-    if not caller.role:
-        await daemon.close()
-        return f"the Xen daemon lets user {caller.uid} see nothing: members of its group (xen) may look"
-    return daemon
+    if caller.role:
+        return daemon, ""
+    await daemon.close()
+    return None, f"the Xen daemon lets user {caller.uid} see nothing: members of its group (xen) may look"
 
 
 def _check_host(files: HostFiles, root: str, access: Access) -> None:

@@ -16,16 +16,7 @@ from purevirt._typing import NamedTuple
 from purevirt.errors import ChannelUnavailable, ReadOnly, Unsupported, XenError
 from purevirt.model import Access, Channel, Route
 
-__all__ = ["ROUTES", "START", "Row", "Served", "explain", "route"]
-
-_HV = (Channel.HYPERVISOR,)
-_ST = (Channel.STORE,)
-_FI = (Channel.FILES,)
-_DA = (Channel.DAEMON,)
-_HV_ST = (Channel.HYPERVISOR, Channel.STORE)
-_HV_FI = (Channel.HYPERVISOR, Channel.FILES)
-_HV_ST_FI = (Channel.HYPERVISOR, Channel.STORE, Channel.FILES)
-_ST_FI = (Channel.STORE, Channel.FILES)
+__all__ = ["START", "Row", "Served", "explain", "route", "row", "table"]
 
 START = "start it with 'purevirt xend' (or 'systemctl start purevirt-xend')"
 
@@ -34,13 +25,7 @@ class Served(NamedTuple):
     """By which channels an operation is served, and a note: what each contributes, or why there is none."""
 
     channels: tuple[Channel, ...]
-    note: str = ""
-
-
-_NO_HYPERCALLS = Served((), "needs hypercalls (open() as root) or the Xen daemon")
-_READ_ONLY = Served((), "the connection is read-only")
-_NO_DAEMON = Served((), "needs the Xen daemon")
-_BY_DAEMON = Served(_DA)
+    note: str
 
 
 class Row(NamedTuple):
@@ -51,7 +36,7 @@ class Row(NamedTuple):
     rw_daemon: Served
     ro: Served
     ro_daemon: Served
-    change: bool = False
+    change: bool
 
     def on(self, access: Access) -> Served:
         """The cell for one way of being connected."""
@@ -62,103 +47,122 @@ class Row(NamedTuple):
         return self.ro if access is Access.RO else self.ro_daemon
 
 
-def _read(libvirt: str | None, rw: Served, ro: Served, ro_daemon: Served = _BY_DAEMON) -> Row:
-    return Row(libvirt, rw, rw, ro, ro_daemon)
-
-
-def _change(libvirt: str | None, note: str = "") -> Row:
-    return Row(libvirt, _NO_DAEMON, Served(_DA, note), _READ_ONLY, _READ_ONLY, True)
-
-
-_FILES = Served(_FI)
-_STORE = Served(_ST)
-_STORE_FILES = Served(_ST_FI)
-_PARTLY = Served(_ST, "no state, no CPU time")
-
-ROUTES: dict[str, Row] = {
+# The table itself, as constants: every start of a short program loads it, and asks for two or three of its rows. A
+# cell is "channels: note", its channels by their first letters: (h)ypervisor, (s)tore, (f)iles, (d)aemon.
+#
+# What is read: libvirt's name, then the cells for rw, ro and ro+daemon; rw+daemon is served as rw is.
+_NO_HYPERCALLS = ": needs hypercalls (open() as root) or the Xen daemon"
+_PARTLY = "s: no state, no CPU time"
+_READS = {
     # The host
-    "version": _read(
-        "virConnectGetVersion",
-        Served(_HV, "xen_version"),
-        Served(_FI, "/sys/hypervisor; no interface versions"),
-    ),
-    "hostname": _read("virConnectGetHostname", _FILES, _FILES, _FILES),
-    "node_info": _read(
+    "version": ("virConnectGetVersion", "h: xen_version", "f: /sys/hypervisor; no interface versions", "d"),
+    "hostname": ("virConnectGetHostname", "f", "f", "f"),
+    "node_info": (
         "virNodeGetInfo",
-        Served(_HV_FI, "physinfo, cputopoinfo; model from cpuinfo"),
-        Served(_FI, "only what Domain 0 sees"),
+        "hf: physinfo, cputopoinfo; model from cpuinfo",
+        "f: only what Domain 0 sees",
+        "d",
     ),
-    "free_memory": _read("virNodeGetFreeMemory", Served(_HV, "physinfo"), _NO_HYPERCALLS),
-    "numa_cells": _read("virNodeGetCellsFreeMemory", Served(_HV, "numainfo, cputopoinfo"), _NO_HYPERCALLS),
-    "scheduler": _read("virDomainGetSchedulerType", Served(_HV, "sched_id"), _NO_HYPERCALLS),
-    "cpupools": _read(None, Served(_HV_ST, "cpupool_op; names from the store"), _NO_HYPERCALLS),
-    "dmesg": _read(None, Served(_HV, "readconsole"), _NO_HYPERCALLS),
-    "whoami": Row(
-        None, _NO_DAEMON, Served(_DA, "the role that the daemon gives you"), _NO_DAEMON, _BY_DAEMON
-    ),
-    "events": Row(
-        "virConnectDomainEventRegisterAny",
-        Served(_HV_ST, "watches, and a look at the hypervisor every 250 ms; both or either, by the event"),
-        Served((*_HV_ST, Channel.DAEMON), "the same; what it changed, from the daemon's journal"),
-        Served(_ST, "created, stopped, renamed, devices; no states"),
-        Served(_DA, "its journal"),
-    ),
+    "free_memory": ("virNodeGetFreeMemory", "h: physinfo", _NO_HYPERCALLS, "d"),
+    "numa_cells": ("virNodeGetCellsFreeMemory", "h: numainfo, cputopoinfo", _NO_HYPERCALLS, "d"),
+    "scheduler": ("virDomainGetSchedulerType", "h: sched_id", _NO_HYPERCALLS, "d"),
+    "cpupools": (None, "hs: cpupool_op; names from the store", _NO_HYPERCALLS, "d"),
+    "dmesg": (None, "h: readconsole", _NO_HYPERCALLS, "d"),
     # Domains
-    "list_domains": _read(
-        "virConnectListAllDomains", Served(_HV_ST, "getdomaininfolist; names from the store"), _PARTLY
+    "list_domains": (
+        "virConnectListAllDomains",
+        "hs: getdomaininfolist; names from the store",
+        _PARTLY,
+        "d",
     ),
-    "count_domains": _read(
-        "virConnectNumOfDomains", Served(_HV, "getdomaininfolist"), Served(_ST, "entries of /local/domain")
-    ),
-    "lookup_id": _read("virDomainLookupByID", Served(_HV_ST, "getdomaininfo; name from the store"), _STORE),
-    "lookup_name": _read(
-        "virDomainLookupByName", Served(_HV_ST, "getdomaininfolist; names from the store"), _STORE
-    ),
-    "lookup_uuid": _read(
-        "virDomainLookupByUUID", Served(_HV_ST, "getdomaininfolist; name from the store"), _STORE
-    ),
-    "domain_stats": _read(
+    "count_domains": ("virConnectNumOfDomains", "h: getdomaininfolist", "s: entries of /local/domain", "d"),
+    "lookup_id": ("virDomainLookupByID", "hs: getdomaininfo; name from the store", "s", "d"),
+    "lookup_name": ("virDomainLookupByName", "hs: getdomaininfolist; names from the store", "s", "d"),
+    "lookup_uuid": ("virDomainLookupByUUID", "hs: getdomaininfolist; name from the store", "s", "d"),
+    "domain_stats": (
         "virConnectGetAllDomainStats",
-        Served(_HV_ST_FI, "one getdomaininfolist; names and devices from the store; counters from sysfs"),
-        Served(_ST_FI, "no state, no CPU time, no vCPUs"),
+        "hsf: one getdomaininfolist; names and devices from the store; counters from sysfs",
+        "sf: no state, no CPU time, no vCPUs",
+        "d",
     ),
     # One domain
-    "domid": _read("virDomainGetID", Served(_HV, "getdomaininfo"), _STORE),
-    "domain_name": _read("virDomainGetName", Served(_HV_ST, "identity checked by getdomaininfo"), _STORE),
-    "domain_type": _read(
-        "virDomainGetOSType", Served(_HV, "flags of getdomaininfo"), Served(_ST, "libxl's record")
-    ),
-    "domain_state": _read("virDomainGetState", Served(_HV, "flags of getdomaininfo"), Served(_ST, "NOSTATE")),
-    "domain_info": _read("virDomainGetInfo", Served(_HV_ST, "getdomaininfo; name from the store"), _PARTLY),
-    "max_memory": _read(
-        "virDomainGetMaxMemory",
-        Served(_HV, "max_pages of getdomaininfo"),
-        Served(_ST, "memory/static-max"),
-    ),
-    "vcpus": _read("virDomainGetVcpus", Served(_HV, "getvcpuinfo, getvcpuaffinity"), _NO_HYPERCALLS),
-    "scheduler_parameters": _read(
-        "virDomainGetSchedulerParameters", Served(_HV, "scheduler_op"), _NO_HYPERCALLS
-    ),
-    "block_devices": _read(None, Served(_HV_ST, "identity by getdomaininfo; devices from the store"), _STORE),
-    "block_stats": _read("virDomainBlockStats", Served(_HV_ST_FI, "backend's sysfs"), _STORE_FILES),
-    "interfaces": _read(None, Served(_HV_ST, "identity by getdomaininfo; devices from the store"), _STORE),
-    "interface_stats": _read("virDomainInterfaceStats", Served(_HV_ST_FI, "backend's sysfs"), _STORE_FILES),
-    # Changes
-    "suspend": _change("virDomainSuspend", "pausedomain"),
-    "resume": _change("virDomainResume", "unpausedomain"),
-    "destroy": _change("virDomainDestroy", "destroydomain; devices and store cleaned up"),
-    "shutdown": _change("virDomainShutdownFlags", "control/shutdown, acknowledged by the guest"),
-    "reboot": _change("virDomainReboot", "control/shutdown, acknowledged by the guest"),
-    "set_memory": _change("virDomainSetMemory", "memory/target; the guest balloons"),
-    "set_max_memory": _change("virDomainSetMaxMemory", "max_mem"),
-    "set_vcpus": _change("virDomainSetVcpus", "cpu/N/availability; the guest answers in its own time"),
-    "pin_vcpu": _change("virDomainPinVcpu", "setvcpuaffinity"),
-    "set_scheduler_parameters": _change("virDomainSetSchedulerParameters", "scheduler_op"),
-    "rename": _change("virDomainRename", "name in the store"),
-    "send_sysrq": _change("virDomainSendKey", "control/sysrq"),
-    "inject_nmi": _change("virDomainInjectNMI", "sendtrigger"),
-    "send_trigger": _change(None, "sendtrigger"),
+    "domid": ("virDomainGetID", "h: getdomaininfo", "s", "d"),
+    "domain_name": ("virDomainGetName", "hs: identity checked by getdomaininfo", "s", "d"),
+    "domain_type": ("virDomainGetOSType", "h: flags of getdomaininfo", "s: libxl's record", "d"),
+    "domain_state": ("virDomainGetState", "h: flags of getdomaininfo", "s: NOSTATE", "d"),
+    "domain_info": ("virDomainGetInfo", "hs: getdomaininfo; name from the store", _PARTLY, "d"),
+    "max_memory": ("virDomainGetMaxMemory", "h: max_pages of getdomaininfo", "s: memory/static-max", "d"),
+    "vcpus": ("virDomainGetVcpus", "h: getvcpuinfo, getvcpuaffinity", _NO_HYPERCALLS, "d"),
+    "scheduler_parameters": ("virDomainGetSchedulerParameters", "h: scheduler_op", _NO_HYPERCALLS, "d"),
+    "block_devices": (None, "hs: identity by getdomaininfo; devices from the store", "s", "d"),
+    "block_stats": ("virDomainBlockStats", "hsf: backend's sysfs", "sf", "d"),
+    "interfaces": (None, "hs: identity by getdomaininfo; devices from the store", "s", "d"),
+    "interface_stats": ("virDomainInterfaceStats", "hsf: backend's sysfs", "sf", "d"),
 }
+
+# What each way serves differently, or only with the daemon: the cells for rw, rw+daemon, ro and ro+daemon.
+_NO_DAEMON = ": needs the Xen daemon"
+_OTHERS = {
+    "whoami": (None, _NO_DAEMON, "d: the role that the daemon gives you", _NO_DAEMON, "d"),
+    "events": (
+        "virConnectDomainEventRegisterAny",
+        "hs: a look every 250 ms while somebody waits; comings, goings, names and devices by watches",
+        "hsd: the same; what the daemon changed, from its journal",
+        "s: created, stopped, renamed, devices; no states",
+        "d: its journal",
+    ),
+}
+
+# What changes a domain is the daemon's, on connections that may write: libvirt's name, and the note.
+_READ_ONLY = ": the connection is read-only"
+_CHANGES = {
+    "suspend": ("virDomainSuspend", "pausedomain"),
+    "resume": ("virDomainResume", "unpausedomain"),
+    "destroy": ("virDomainDestroy", "destroydomain; devices and store cleaned up"),
+    "shutdown": ("virDomainShutdownFlags", "control/shutdown, acknowledged by the guest"),
+    "reboot": ("virDomainReboot", "control/shutdown, acknowledged by the guest"),
+    "set_memory": ("virDomainSetMemory", "memory/target; the guest balloons"),
+    "set_max_memory": ("virDomainSetMaxMemory", "max_mem"),
+    "set_vcpus": ("virDomainSetVcpus", "cpu/N/availability; the guest answers in its own time"),
+    "pin_vcpu": ("virDomainPinVcpu", "setvcpuaffinity"),
+    "set_scheduler_parameters": ("virDomainSetSchedulerParameters", "scheduler_op"),
+    "rename": ("virDomainRename", "name in the store"),
+    "send_sysrq": ("virDomainSendKey", "control/sysrq"),
+    "inject_nmi": ("virDomainInjectNMI", "sendtrigger"),
+    "send_trigger": (None, "sendtrigger"),
+}
+
+_LETTERS = {"h": Channel.HYPERVISOR, "s": Channel.STORE, "f": Channel.FILES, "d": Channel.DAEMON}
+
+
+def _served(cell: str) -> Served:
+    letters, _, note = cell.partition(": ")
+    return Served(tuple(_LETTERS[letter] for letter in letters), note)
+
+
+def row(operation: str) -> Row:
+    """One row of the table. KeyError: there is no such operation."""
+    if operation in _READS:
+        libvirt, measured, seen, told = _READS[operation]
+        cells = (measured, measured, seen, told)
+    elif operation in _CHANGES:
+        libvirt, note = _CHANGES[operation]
+        cells = (_NO_DAEMON, f"d: {note}", _READ_ONLY, _READ_ONLY)
+    else:
+        libvirt, *others = _OTHERS[operation]
+        cells = (others[0] or "", others[1] or "", others[2] or "", others[3] or "")
+    rw, rw_daemon, ro, ro_daemon = cells
+    return Row(
+        libvirt, _served(rw), _served(rw_daemon), _served(ro), _served(ro_daemon), operation in _CHANGES
+    )
+
+
+def table() -> dict[str, Row]:
+    """All of it, in the order in which people read it."""
+    return {name: row(name) for name in (*_READS, *_OTHERS, *_CHANGES)}
+
+
+_known: dict[tuple[str, Access], Channel] = {}
 
 
 def route(operation: str, access: Access, absence: str | None = None) -> Channel:
@@ -167,20 +171,24 @@ def route(operation: str, access: Access, absence: str | None = None) -> Channel
     ReadOnly: it changes something. ChannelUnavailable: it is the daemon's, and none answered when the connection was
     opened (`absence` says why). Unsupported: it takes hypercalls.
     """
-    row = ROUTES[operation]
-    served = row.on(access)
-    if served.channels:
-        return served.channels[0]
-    raise _not_served(operation, row, served, access, absence)
+    known = _known.get((operation, access))
+    if known is not None:
+        return known
+    found = row(operation)
+    served = found.on(access)
+    if not served.channels:
+        raise _not_served(operation, found, served, access, absence)
+    _known[operation, access] = served.channels[0]
+    return served.channels[0]
 
 
-def _not_served(operation: str, row: Row, served: Served, access: Access, absence: str | None) -> XenError:
-    if row.change and access.read_only:
+def _not_served(operation: str, found: Row, served: Served, access: Access, absence: str | None) -> XenError:
+    if found.change and access.read_only:
         return ReadOnly(
             f"{operation} changes a domain, and this connection is read-only: nothing was sent",
             operation=operation,
         )
-    if not row.rw.channels:
+    if not found.rw.channels:
         why = f" ({absence})" if absence else ""
         return ChannelUnavailable(
             f"{operation} needs the Xen daemon, and none answered when the connection was opened{why}; {START}, "
@@ -195,5 +203,5 @@ def _not_served(operation: str, row: Row, served: Served, access: Access, absenc
 
 def explain(access: Access) -> tuple[Route, ...]:
     """The table for one way of being connected."""
-    cells = [(name, row, row.on(access)) for name, row in ROUTES.items()]
-    return tuple(Route(name, served.channels, row.libvirt, served.note) for name, row, served in cells)
+    cells = [(name, found.libvirt, found.on(access)) for name, found in table().items()]
+    return tuple(Route(name, served.channels, libvirt, served.note) for name, libvirt, served in cells)
