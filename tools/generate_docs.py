@@ -62,7 +62,8 @@ def _command(command: click.Command, context: click.Context) -> list[str]:
 
 def routes_page() -> str:
     """docs/routes.md."""
-    from purevirt.drivers.xen.routes import ROUTES
+    from purevirt.drivers.xen.routes import table
+    from purevirt.model import Access
 
     lines = [
         "# Which channel serves what",
@@ -72,16 +73,22 @@ def routes_page() -> str:
         "The first channel's answer counts; the others add what the note says. Channels are never tried in turn: one",
         "that fails is an error that names it. `purevirt explain` prints the column of the connection at hand.",
         "",
-        "| operation | libvirt | `open()` | `open_read_only()` |",
-        "|---|---|---|---|",
+        "Whether the Xen daemon answers is looked at when a connection is opened. A channel that is lost later is an",
+        "error, never a reason to try another; the next call may reach a daemon that was restarted.",
+        "",
+        "| operation | libvirt | `open()` | with the daemon | `open_read_only()` | with the daemon |",
+        "|---|---|---|---|---|---|",
     ]
-    for name, row in ROUTES.items():
+    for name, row in table().items():
         cells = []
-        for channels, note in ((row.rw, row.rw_note), (row.ro, row.ro_note)):
-            named = " + ".join(channel.value for channel in channels) or "none"
-            cells.append(f"{named}: {note}" if note else named)
+        for access in Access:
+            served = row.on(access)
+            named = " + ".join(channel.value for channel in served.channels) or "none"
+            cells.append(f"{named}: {served.note}" if served.note else named)
+        if cells[1] == cells[0]:
+            cells[1] = "the same"
         libvirt = f"`{row.libvirt}`" if row.libvirt else ""
-        lines.append(f"| `{name}` | {libvirt} | {cells[0]} | {cells[1]} |")
+        lines.append(f"| `{name}` | {libvirt} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -196,3 +196,19 @@ def test_forks_are_counted() -> None:
         os._exit(0 if unix.fork_generation() == before + 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert unix.fork_generation() == before
+
+
+def test_whether_somebody_listens_is_asked_without_a_word(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+
+    def told() -> str | None:
+        absence = unix.absence(path, what="the host")
+        return None if absence is None else str(absence)
+
+    assert told() == f"cannot reach the host at {path}: there is no such file"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        assert told() is None
+        assert told() is None  # its backlog is full now: still, it is there
+    assert told() == f"cannot reach the host at {path}: nobody listens on it"

@@ -138,12 +138,13 @@ def test_the_blocking_api_never_loads_asyncio() -> None:
 
 def test_the_plain_list_loads_neither_click_nor_typing() -> None:
     """What every call of `purevirt list` pays for. Each of these would be a tenth of it, or more."""
+    later = ("channels.xend.client", "formats", "drivers.xen.events", "model.events", "model.scheduling")
     code = "from purevirt.cli import quick, listing; import purevirt; purevirt.open\n"
     code += "from purevirt.channels.hypercall import dial, privcmd\n"
     code += "import purevirt.channels.xenstore.blocking"
     loaded = loaded_by(code)
     assert not loaded & {
-        f"purevirt.{name}" for name in ("model.node", "model.devices", "drivers.xen.devices")
+        f"purevirt.{name}" for name in ("model.node", "model.devices", "drivers.xen.devices", *later)
     }
     assert not loaded & {
         "asyncio",
@@ -154,7 +155,28 @@ def test_the_plain_list_loads_neither_click_nor_typing() -> None:
         "inspect",
         "json",
         "uuid",
+        "h11",
+        "threading",
     }
+
+
+def test_opening_loads_nothing_that_speaks_to_the_daemon() -> None:
+    """With hypercalls it is only asked whether it listens."""
+    code = """
+import socket
+from purevirt import testing
+import purevirt, sys
+with testing.Host() as host:
+    import os
+    os.makedirs(host.root + "/run/purevirt", exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(host.root + "/run/purevirt/xend.sock")
+        listener.listen()
+        with purevirt.open(host.uri) as connection:
+            assert connection.has_daemon
+            connection.domain_infos()
+"""
+    assert not loaded_by(code) & {"h11", "purevirt.channels.xend.client", "purevirt.formats.xend_json"}
 
 
 def test_a_command_loads_only_its_own_module() -> None:

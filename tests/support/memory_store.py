@@ -39,6 +39,7 @@ class MemoryTransport:
         return batch.replies
 
     async def wait_events(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        await self.poll_events()
         return ready()
 
     async def poll_events(self) -> None:

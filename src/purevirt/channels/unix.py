@@ -31,7 +31,7 @@ from types import TracebackType
 
 from purevirt.errors import ConnectError, Timeout
 
-__all__ = ["MAX_PATH", "BindAddress", "connect", "explain", "fork_generation", "try_connect"]
+__all__ = ["MAX_PATH", "BindAddress", "absence", "connect", "explain", "fork_generation", "try_connect"]
 
 MAX_PATH = 107
 
@@ -133,6 +133,19 @@ def try_connect(
     The socket is in non-blocking mode.
     """
     return _connect(path, 0.0, what, channel, hint)
+
+
+def absence(
+    path: StrPath, *, what: str, channel: str | None = None, hint: str | None = None
+) -> ConnectError | None:
+    """Why nobody listens at a path; None if somebody does. It takes no time: nothing is sent, nothing waited for."""
+    try:
+        sock = _connect(path, 0.0, what, channel, hint)
+    except ConnectError as error:
+        return error
+    if sock is not None:  # else so many want to talk to it that we would have to wait: so it is there
+        sock.close()
+    return None
 
 
 def _full(path: StrPath, timeout: float | None, what: str, channel: str | None) -> Timeout:

@@ -46,16 +46,44 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Show the counters of a network interface, or of all, as the guest sees them.",
         ),
     },
+    "Changes": {
+        "suspend": ("lifecycle", "Pause a domain: it keeps its memory, and gets no CPU."),
+        "resume": ("lifecycle", "Let a paused domain run again."),
+        "shutdown": ("lifecycle", "Ask a domain's kernel to shut down."),
+        "reboot": ("lifecycle", "Ask a domain's kernel to reboot. As shutdown --mode reboot."),
+        "destroy": ("lifecycle", "End a domain at once, without asking its kernel."),
+        "domrename": ("lifecycle", "Give a domain another name."),
+        "setmem": ("resources", "Ask a domain to balloon to a size."),
+        "setmaxmem": ("resources", "Set how much memory a domain may hold at most."),
+        "setvcpus": ("resources", "Ask a domain to run on COUNT virtual CPUs."),
+        "vcpupin": ("resources", "Show or set where a domain's virtual CPUs may run."),
+        "schedinfo": ("scheduling", "Show or set a domain's share of the CPUs."),
+        "sysrq": ("keys", "Press a magic SysRq key in a domain's Linux kernel."),
+        "inject-nmi": ("keys", "Send a domain's first virtual CPU a non-maskable interrupt."),
+        "trigger": ("keys", "Press one of a domain's buttons, or send it an interrupt."),
+    },
+    "Events": {
+        "event": ("events", "Wait for something to happen to the domains, and print it."),
+    },
     "Host": {
         "nodeinfo": ("node", "Show the host's CPUs and memory: the machine's, not Domain 0's."),
         "freecell": ("node", "Show the host's free memory, in all, of one NUMA CELL, or of each."),
         "hostname": ("node", "Show the host's name."),
         "uri": ("node", "Show the URI of the connection."),
         "version": ("node", "Show the versions of library and hypervisor."),
+        "cpupool-list": (
+            "scheduling",
+            "List the CPU pools: which CPUs, which scheduler, how many domains.",
+        ),
+        "dmesg": ("node", "Show Xen's own messages since boot, as far as it keeps them."),
         "explain": ("explain", "Show which channel serves which operation on this connection."),
     },
     "Xen Store": {
         "store": ("store", "Read, write and watch the Xen Store."),
+    },
+    "Daemons": {
+        "xend": ("xend", "Run the Xen daemon of this host."),
+        "rostore": ("xend", "Run the read-only Xen Store of this host alone."),
     },
     "Tools": {
         "host": ("host", "Serve a simulated Xen host in a directory."),
@@ -74,7 +102,7 @@ class LazyGroup(click.Group):
         for section in COMMANDS.values():
             if cmd_name in section:
                 module = importlib.import_module(f"purevirt.cli.commands.{section[cmd_name][0]}")
-                command = getattr(module, cmd_name + ("_" if cmd_name == "list" else ""))
+                command = getattr(module, "list_" if cmd_name == "list" else cmd_name.replace("-", "_"))
                 assert isinstance(command, click.Command)
                 return command
         return None

@@ -12,7 +12,7 @@ from purevirt.cli.session import Session
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["Session", "domain_argument", "json_option", "pass_session"]
+__all__ = ["Session", "complete_domain", "domain_argument", "json_option", "pass_session"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +40,8 @@ def json_option(function: F) -> F:
     )(function)
 
 
-def _complete_domain(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_domain(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of the domains, for the shell."""
     from click.shell_completion import CompletionItem
 
     from purevirt.errors import XenError
@@ -59,4 +60,4 @@ def _complete_domain(ctx: click.Context, _param: click.Parameter, incomplete: st
 
 def domain_argument(function: F) -> F:
     """DOMAIN: an id, a name or a UUID."""
-    return click.argument("domain", shell_complete=_complete_domain)(function)
+    return click.argument("domain", shell_complete=complete_domain)(function)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 
-__all__ = ["block", "cpu_ranges", "jsonable", "kib", "print_json", "seconds", "table", "text"]
+__all__ = ["block", "cpu_ranges", "done", "jsonable", "kib", "print_json", "seconds", "table", "text"]
 
 UNKNOWN = "-"
 
@@ -102,3 +102,11 @@ def print_json(value: object) -> None:
     import json
 
     print(json.dumps(jsonable(value), indent=2, ensure_ascii=False))
+
+
+def done(as_json: bool, words: str | None = None) -> None:
+    """That a change was made: virsh's words, if it has any, or {"done": true}."""
+    if as_json:
+        print_json({"done": True})
+    elif words is not None:
+        print(text(words))

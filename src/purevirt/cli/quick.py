@@ -1,8 +1,8 @@
 """The short way to `purevirt list`, without click.
 
-Scripts and prompts call `list` again and again, and most of its time is imports, of which click is the largest. So the
-plain forms of this one command are recognised here; whatever is not plain (another command, an abbreviation, --help, a
-mistake) goes the long way through `app`, which decides. A test compares the two ways, word for word.
+Scripts and prompts call `list` again and again, and most of its time is imports, of which click is the largest. So
+the plain forms of this one command are recognised here; whatever is not plain (another command, an abbreviation,
+--help, a mistake) goes the long way through `app`, which decides. A test compares the two ways, word for word.
 """
 
 from __future__ import annotations

@@ -28,14 +28,14 @@ class Dom0Files:
 
     def __init__(self, root: str, hypervisor: Hypervisor, *, hostname: str = "simulated") -> None:
         self.root = root
-        self._hypervisor = hypervisor
+        self._spec = hypervisor.spec
         self._hostname = hostname
         self._vbds: dict[tuple[int, int], dict[str, int]] = {}
         self._vifs: dict[str, dict[str, int]] = {}
 
     def write(self) -> None:
         """What is there from boot on. OSError if it cannot be written."""
-        spec = self._hypervisor.spec
+        spec = self._spec
         major, minor = spec.xen
         machine = {"x86_64": "x86_64", "arm64": "aarch64"}[spec.arch]
         texts = {

@@ -18,6 +18,7 @@ from uuid import UUID
 from purevirt.errors import InvalidConfig, NoMemory, NoSuchDomain
 from purevirt.host.accounts import Accounts
 from purevirt.host.boot import HostSpec
+from purevirt.host.changes import Change, Listener
 from purevirt.host.clock import Clock, RealClock
 from purevirt.host.console import Console
 from purevirt.host.domains import SimDomain, SimVcpu
@@ -68,6 +69,8 @@ class Hypervisor:
         self.interface = self.spec.interface
         self.privileged = True
         """Whether the caller is a privileged domain: False makes sysctl and domctl answer EPERM."""
+        self.listeners: list[Listener] = []
+        """Who hears of each change of a domain's state, after it has happened."""
         self._booted = self.clock.now()
         self._domains: dict[int, SimDomain] = {}
         self._ids: list[int] = []  # sorted
@@ -176,6 +179,7 @@ class Hypervisor:
         limit = (memory_kib if max_memory_kib is None else max_memory_kib) // 4
         domain = self._add(domid, raw, kind, pages, limit, self._vcpus(vcpus, online_vcpus, load))
         domain.paused = int(paused)
+        self._tell(domid, Change.CREATED)
         return domain
 
     def destroy(self, domid: int, *, linger: bool = False) -> None:
@@ -183,28 +187,34 @@ class Hypervisor:
         domain = self._changing(domid)
         if linger and not domain.dying:
             domain.dying = True
+            self._tell(domid, Change.DYING)
             return
         self._used_pages -= domain.tot_pages
         self._busy_before += domain.cpu_time(0)  # all of it is booked
         del self._domains[domid]
         self._ids.remove(domid)
+        self._tell(domid, Change.DESTROYED)
 
     def pause(self, domid: int) -> None:
         """Pause it once more."""
         self._changing(domid).paused += 1
+        self._tell(domid, Change.PAUSED)
 
     def unpause(self, domid: int) -> None:
         """Take one pause back; no error if there is none."""
         domain = self._changing(domid)
         domain.paused = max(0, domain.paused - 1)
+        self._tell(domid, Change.UNPAUSED)
 
     def shutdown(self, domid: int, reason: int) -> None:
         """Its kernel stops, for that reason (`ShutdownCode`). It stays until it is destroyed."""
         self._changing(domid).shutdown_code = int(reason)
+        self._tell(domid, Change.STOPPED)
 
     def resume(self, domid: int) -> None:
         """Its kernel goes on, as after a suspend that was cancelled."""
         self._changing(domid).shutdown_code = None
+        self._tell(domid, Change.RESUMED)
 
     def set_load(self, domid: int, load: float, vcpu: int | None = None) -> None:
         """How busy its guest is: 0 to 1, of one vCPU or of each."""
@@ -270,6 +280,10 @@ class Hypervisor:
             chosen.soft = soft
 
     # --- inside
+
+    def _tell(self, domid: int, change: Change) -> None:
+        for listener in self.listeners:
+            listener(domid, change)
 
     def _changing(self, domid: int) -> SimDomain:
         domain = self.domain(domid)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 __all__ = ["Disk", "Interface", "Node", "disk_number", "domain_0_nodes", "domain_nodes"]
 
-CONNECTED = "4"  # XenbusStateConnected
+INITIALISING = "1"  # XenbusStateInitialising
 
 
 class Disk(NamedTuple):
@@ -69,8 +69,13 @@ def domain_nodes(
     vcpus: int,
     disks: tuple[Disk, ...] = (),
     interfaces: tuple[Interface, ...] = (),
+    store: tuple[int, int] = (1, 1),
+    console: tuple[int, int] = (2, 2),
 ) -> Iterator[Node]:
-    """Everything of one domain; parents first."""
+    """Everything of one domain as its builder leaves it, before its kernel runs; parents first.
+
+    `store`, `console`: guest frame number and port of each of its two rings.
+    """
     home = f"/local/domain/{domid}"
     readable = ("n0", f"r{domid}")
     own = (f"n{domid}",)
@@ -85,15 +90,17 @@ def domain_nodes(
     yield Node(f"{home}/memory/videoram", "0")
     yield Node(f"{home}/device", "")
     yield Node(f"{home}/control/shutdown", "", own)
-    for feature in ("poweroff", "reboot", "suspend"):
-        yield Node(f"{home}/control/feature-{feature}", "1", own)
+    for feature in ("poweroff", "reboot", "suspend", "sysrq"):
+        yield Node(f"{home}/control/feature-{feature}", "", own)  # until the guest says what it takes
     yield Node(f"{home}/control/sysrq", "", own)
     yield Node(f"{home}/data", "", own)
     yield Node(f"{home}/console/type", "xenconsoled")
     yield Node(f"{home}/console/output", "pty")
     yield Node(f"{home}/console/limit", "1048576")
     yield Node(f"{home}/console/backend-id", "0")
-    yield Node(f"{home}/store/port", "1")
+    for ring, (gfn, port) in (("console", console), ("store", store)):
+        yield Node(f"{home}/{ring}/port", str(port))
+        yield Node(f"{home}/{ring}/ring-ref", str(gfn))
     yield Node(f"/vm/{uuid}", "", readable)
     yield Node(f"/vm/{uuid}/uuid", str(uuid))
     yield Node(f"/vm/{uuid}/name", name)
@@ -142,14 +149,14 @@ def _device(
     backend = f"/local/domain/0/backend/{kind}/{domid}/{number}"
     record = f"/libxl/{domid}/device/{kind}/{number}"
     yield Node(frontend, "", (f"n{domid}", "r0"))
-    for key, value in {"backend": backend, "backend-id": "0", "state": CONNECTED, **front}.items():
+    for key, value in {"backend": backend, "backend-id": "0", "state": INITIALISING, **front}.items():
         yield Node(f"{frontend}/{key}", value)
     yield Node(backend, "", ("n0", f"r{domid}"))
     for key, value in {
         "frontend": frontend,
         "frontend-id": str(domid),
         "online": "1",
-        "state": CONNECTED,
+        "state": INITIALISING,
         **back,
     }.items():
         yield Node(f"{backend}/{key}", value)

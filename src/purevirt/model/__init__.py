@@ -6,7 +6,8 @@ Named tuples, not dataclasses: a listing makes one for each domain, three times 
 Sizes are KiB, times nanoseconds, unless a name says otherwise. None means "not known to this connection": a zero
 was measured.
 
-Devices and the node are loaded when their names are first used: a listing has neither.
+Devices, the node, scheduling, events and the daemon's roles are loaded when their names are first used: a listing has
+none of them.
 """
 
 from __future__ import annotations
@@ -26,35 +27,51 @@ from purevirt.model.domain import (
 from purevirt.model.routing import Access, Channel, Route
 
 if TYPE_CHECKING:
+    from purevirt.model.access import Caller, Role
     from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
+    from purevirt.model.events import Event, EventKind, EventSource
     from purevirt.model.node import HypervisorVersion, NodeInfo, NumaCell, Scheduler
+    from purevirt.model.scheduling import CpuPool, SchedulerParameters, ShutdownMode, Trigger, VcpuCount
 
 __all__ = [
     "STATS_GROUPS",
     "Access",
     "BlockDevice",
     "BlockStats",
+    "Caller",
     "Channel",
+    "CpuPool",
     "DomainInfo",
     "DomainRef",
     "DomainState",
     "DomainStats",
     "DomainType",
+    "Event",
+    "EventKind",
+    "EventSource",
     "HypervisorVersion",
     "Interface",
     "InterfaceStats",
     "NodeInfo",
     "NumaCell",
+    "Role",
     "Route",
     "Scheduler",
+    "SchedulerParameters",
+    "ShutdownMode",
     "StateReason",
+    "Trigger",
     "Vcpu",
+    "VcpuCount",
     "VcpuState",
 ]
 
 _LATER = {
+    **dict.fromkeys(("Caller", "Role"), "access"),
     **dict.fromkeys(("BlockDevice", "BlockStats", "Interface", "InterfaceStats"), "devices"),
+    **dict.fromkeys(("Event", "EventKind", "EventSource"), "events"),
     **dict.fromkeys(("HypervisorVersion", "NodeInfo", "NumaCell", "Scheduler"), "node"),
+    **dict.fromkeys(("CpuPool", "SchedulerParameters", "ShutdownMode", "Trigger", "VcpuCount"), "scheduling"),
 }
 
 

@@ -10,10 +10,25 @@ __all__ = ["Access", "Channel", "Route"]
 
 
 class Access(enum.Enum):
-    """What answered when the connection was opened: the key of the routing table."""
+    """What answered when the connection was opened: the key of the routing table.
+
+    With or without hypercalls and writes (RW, RO), and with or without the Xen daemon.
+    """
 
     RW = "rw"
+    RW_DAEMON = "rw+daemon"
     RO = "ro"
+    RO_DAEMON = "ro+daemon"
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing may be changed on such a connection."""
+        return self.value[1] == "o"
+
+    @property
+    def daemon(self) -> bool:
+        """Whether the Xen daemon answered."""
+        return self.value.endswith("+daemon")
 
 
 class Channel(enum.Enum):

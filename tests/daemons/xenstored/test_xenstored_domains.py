@@ -369,7 +369,7 @@ def test_defaults_are_given_to_the_server() -> None:
 
 
 def test_features_are_told_and_set(dom0: Talk) -> None:
-    ours = b"%d\0" % Feature.WATCH_DEPTH
+    ours = b"%d\0" % (Feature.RECONNECTION | Feature.ERROR_FIELD | Feature.WATCH_DEPTH)
     assert dom0.ask(Op.GET_FEATURE, b"") == ours
     assert dom0.ask(Op.GET_FEATURE, b"\0") == ours
     assert dom0.ask(Op.GET_FEATURE, b"5\0") == ours
@@ -378,7 +378,7 @@ def test_features_are_told_and_set(dom0: Talk) -> None:
     guest = dom0.guest(5)
     assert guest.ask(Op.GET_FEATURE, b"") == b"0\0"
     assert dom0.ask(Op.SET_FEATURE, b"5\x004\0") == "EBUSY"
-    assert dom0.ask(Op.SET_FEATURE, b"6\x001\0") == "EINVAL"
+    assert dom0.ask(Op.SET_FEATURE, b"6\x008\0") == "EINVAL"
     assert dom0.ask(Op.SET_FEATURE, b"6\0") == "EINVAL"
     assert dom0.ask(Op.GET_FEATURE, b"6\x007\0") == "EINVAL"
 

@@ -28,7 +28,7 @@ def store_of(*domids: int, disks: tuple[Disk, ...] = (), nics: tuple[Interface, 
             disks=disks,
             interfaces=nics,
         ):
-            nodes[node.path] = node.value
+            nodes[node.path] = "4" if node.path.endswith("/state") else node.value  # as if a guest ran
     return nodes
 
 

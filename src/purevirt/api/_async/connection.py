@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from purevirt.api._async.domain import AsyncDomain
+    from purevirt.api._async.events import AsyncEvents
     from purevirt.api._async.store import AsyncStore
     from purevirt.api._hosts import Lease
     from purevirt.drivers.xen.driver import XenDriver
     from purevirt.model import (
+        Caller,
+        CpuPool,
         DomainInfo,
         DomainRef,
         DomainStats,
+        EventKind,
         HypervisorVersion,
         NodeInfo,
         NumaCell,
@@ -86,7 +90,13 @@ class AsyncConnection:
     @property
     def read_only(self) -> bool:
         """Whether it was opened by `open_read_only()`."""
-        return self._access is Access.RO
+        return self._access.read_only
+
+    @property
+    def has_daemon(self) -> bool:
+        """Whether the Xen daemon answered when it was opened: it serves every change, and most of what is
+        read-only."""
+        return self._access.daemon
 
     @property
     def is_open(self) -> bool:
@@ -95,7 +105,10 @@ class AsyncConnection:
 
     @property
     def store(self) -> AsyncStore:
-        """This host's Xen Store, over the connection's own channel: read-only if the connection is."""
+        """This host's Xen Store, over the connection's own channel: read-only if the connection is.
+
+        ChannelUnavailable on a read-only connection whose user may not even read it: the daemon alone serves that.
+        """
         driver = self._driver
         if self._store is None:
             from purevirt.api._async.store import AsyncStore  # not before somebody asks
@@ -140,6 +153,52 @@ class AsyncConnection:
     async def scheduler(self) -> Scheduler:
         """The hypervisor's default scheduler (`virDomainGetSchedulerType`). Hypervisor."""
         return await self._driver.scheduler()
+
+    async def cpupools(self) -> tuple[CpuPool, ...]:
+        """The groups of CPUs, each with its scheduler (libvirt has none). Hypervisor; read-only: Xen daemon."""
+        return await self._driver.cpupools()
+
+    async def dmesg(self) -> str:
+        """Xen's own messages since boot, as far as it keeps them (`xl dmesg`). Hypervisor; read-only: Xen daemon."""
+        return await self._driver.dmesg()
+
+    async def whoami(self) -> Caller:
+        """Who the Xen daemon takes this process for, and its role. ChannelUnavailable without a daemon."""
+        return await self._driver.whoami()
+
+    async def events(
+        self,
+        kinds: Iterable[EventKind | str] | None = None,
+        domain: AsyncDomain | str | int | UUID | None = None,
+        *,
+        poll: float = 0.25,
+        queue: int = 4096,
+    ) -> AsyncEvents:
+        """What happens to the domains from now on (`virConnectDomainEventRegisterAny`). Close it.
+
+        `kinds` and `domain` (by id, name or UUID) leave out everything else; ValueError for an unknown kind.
+        What a connection can see depends on its channels: with hypercalls everything, looked at every `poll`
+        seconds while somebody waits (so what is done and undone in between is not seen, and a reason nobody
+        could see is "unknown"), and what the Xen daemon changed, from its journal; read-only, the daemon's
+        journal, or without a daemon the Xen Store alone, which tells no states. More than `queue` events that nobody
+        took become one LOST: look at everything again then, with `snapshot()`.
+        """
+        wanted = None
+        if kinds is not None:
+            from purevirt.model import EventKind
+
+            wanted = frozenset(map(EventKind, kinds))
+        if poll <= 0:
+            raise ValueError(f"poll must be more than 0 seconds, not {poll}")
+        ref = None
+        if domain is not None:
+            from purevirt.api._async.domain import AsyncDomain
+
+            found = domain if isinstance(domain, AsyncDomain) else await self.lookup(domain)
+            ref = found._ref
+        from purevirt.api._async.events import AsyncEvents  # not before somebody asks
+
+        return AsyncEvents(await self._driver.events(wanted, ref, poll=poll, queue=queue))
 
     # --- its domains
 
@@ -241,6 +300,7 @@ async def _open(uri: str | None, access: Access, timeout: float) -> AsyncConnect
 async def open_async(uri: str | None = None, *, timeout: float = 5.0) -> AsyncConnection:
     """Open a host with every right (`virConnectOpen`): needs root in Domain 0, or a simulated host.
 
+    What changes domains also needs the Xen daemon, which is looked for now; what only looks does not.
     `timeout`, in seconds, bounds the opening. ConnectError says which channel is missing, and what would help.
     """
     return await _open(uri, Access.RW, timeout)
@@ -249,6 +309,8 @@ async def open_async(uri: str | None = None, *, timeout: float = 5.0) -> AsyncCo
 async def open_async_read_only(uri: str | None = None, *, timeout: float = 5.0) -> AsyncConnection:
     """Open a host to look at (`virConnectOpenReadOnly`): no hypercalls, not even as root, and no writes.
 
-    What cannot be known that way is None, or NOSTATE. Every changing call raises ReadOnly before a byte is sent.
+    Needs no root where the Xen daemon runs: it answers members of its group (xen) what hypercalls would, and lets
+    them read the store. Without it, what cannot be known is None, or NOSTATE. Every changing call raises ReadOnly
+    before a byte is sent.
     """
     return await _open(uri, Access.RO, timeout)

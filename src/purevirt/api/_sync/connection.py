@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
     from purevirt.api._hosts import Lease
     from purevirt.api._sync.domain import Domain
+    from purevirt.api._sync.events import Events
     from purevirt.api._sync.store import Store
     from purevirt.drivers.xen.driver import XenDriver
     from purevirt.model import (
+        Caller,
+        CpuPool,
         DomainInfo,
         DomainRef,
         DomainStats,
+        EventKind,
         HypervisorVersion,
         NodeInfo,
         NumaCell,
@@ -85,7 +89,13 @@ class Connection:
     @property
     def read_only(self) -> bool:
         """Whether it was opened by `open_read_only()`."""
-        return self._access is Access.RO
+        return self._access.read_only
+
+    @property
+    def has_daemon(self) -> bool:
+        """Whether the Xen daemon answered when it was opened: it serves every change, and most of what is
+        read-only."""
+        return self._access.daemon
 
     @property
     def is_open(self) -> bool:
@@ -94,7 +104,10 @@ class Connection:
 
     @property
     def store(self) -> Store:
-        """This host's Xen Store, over the connection's own channel: read-only if the connection is."""
+        """This host's Xen Store, over the connection's own channel: read-only if the connection is.
+
+        ChannelUnavailable on a read-only connection whose user may not even read it: the daemon alone serves that.
+        """
         driver = self._driver
         if self._store is None:
             from purevirt.api._sync.store import Store
@@ -137,6 +150,52 @@ class Connection:
     def scheduler(self) -> Scheduler:
         """The hypervisor's default scheduler (`virDomainGetSchedulerType`). Hypervisor."""
         return run_blocking(self._driver.scheduler())
+
+    def cpupools(self) -> tuple[CpuPool, ...]:
+        """The groups of CPUs, each with its scheduler (libvirt has none). Hypervisor; read-only: Xen daemon."""
+        return run_blocking(self._driver.cpupools())
+
+    def dmesg(self) -> str:
+        """Xen's own messages since boot, as far as it keeps them (`xl dmesg`). Hypervisor; read-only: Xen daemon."""
+        return run_blocking(self._driver.dmesg())
+
+    def whoami(self) -> Caller:
+        """Who the Xen daemon takes this process for, and its role. ChannelUnavailable without a daemon."""
+        return run_blocking(self._driver.whoami())
+
+    def events(
+        self,
+        kinds: Iterable[EventKind | str] | None = None,
+        domain: Domain | str | int | UUID | None = None,
+        *,
+        poll: float = 0.25,
+        queue: int = 4096,
+    ) -> Events:
+        """What happens to the domains from now on (`virConnectDomainEventRegisterAny`). Close it.
+
+        `kinds` and `domain` (by id, name or UUID) leave out everything else; ValueError for an unknown kind.
+        What a connection can see depends on its channels: with hypercalls everything, looked at every `poll`
+        seconds while somebody waits (so what is done and undone in between is not seen, and a reason nobody
+        could see is "unknown"), and what the Xen daemon changed, from its journal; read-only, the daemon's
+        journal, or without a daemon the Xen Store alone, which tells no states. More than `queue` events that nobody
+        took become one LOST: look at everything again then, with `snapshot()`.
+        """
+        wanted = None
+        if kinds is not None:
+            from purevirt.model import EventKind
+
+            wanted = frozenset(map(EventKind, kinds))
+        if poll <= 0:
+            raise ValueError(f"poll must be more than 0 seconds, not {poll}")
+        ref = None
+        if domain is not None:
+            from purevirt.api._sync.domain import Domain
+
+            found = domain if isinstance(domain, Domain) else self.lookup(domain)
+            ref = found._ref
+        from purevirt.api._sync.events import Events
+
+        return Events(run_blocking(self._driver.events(wanted, ref, poll=poll, queue=queue)))
 
     def _domain(self, ref: DomainRef) -> Domain:
         from purevirt.api._sync.domain import Domain
@@ -236,6 +295,7 @@ def _open(uri: str | None, access: Access, timeout: float) -> Connection:
 def open(uri: str | None = None, *, timeout: float = 5.0) -> Connection:
     """Open a host with every right (`virConnectOpen`): needs root in Domain 0, or a simulated host.
 
+    What changes domains also needs the Xen daemon, which is looked for now; what only looks does not.
     `timeout`, in seconds, bounds the opening. ConnectError says which channel is missing, and what would help.
     """
     return _open(uri, Access.RW, timeout)
@@ -244,6 +304,8 @@ def open(uri: str | None = None, *, timeout: float = 5.0) -> Connection:
 def open_read_only(uri: str | None = None, *, timeout: float = 5.0) -> Connection:
     """Open a host to look at (`virConnectOpenReadOnly`): no hypercalls, not even as root, and no writes.
 
-    What cannot be known that way is None, or NOSTATE. Every changing call raises ReadOnly before a byte is sent.
+    Needs no root where the Xen daemon runs: it answers members of its group (xen) what hypercalls would, and lets
+    them read the store. Without it, what cannot be known is None, or NOSTATE. Every changing call raises ReadOnly
+    before a byte is sent.
     """
     return _open(uri, Access.RO, timeout)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from purevirt._run import run_blocking
 from purevirt._typing import TYPE_CHECKING
 from purevirt.model import (
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from purevirt.api._sync.connection import Connection
     from purevirt.drivers.base import Driver
+    from purevirt.model import SchedulerParameters, ShutdownMode, Trigger, VcpuCount
 __all__ = ["Domain"]
 
 
@@ -116,3 +119,99 @@ class Domain:
     def interface_stats(self, device: str) -> InterfaceStats:
         """Counters of one interface (`virDomainInterfaceStats`), named by device, MAC or number. NoSuchDevice."""
         return run_blocking(self._driver.interface_stats(self._ref, device))
+
+    def scheduler_parameters(self) -> SchedulerParameters:
+        """Its weight and cap (`virDomainGetSchedulerParameters`). Hypervisor; read-only: Xen daemon.
+
+        Unsupported where its CPU pool's scheduler is neither credit nor credit2.
+        """
+        return run_blocking(self._driver.scheduler_parameters(self._ref))
+
+    def suspend(self, *, timeout: float | None = None) -> None:
+        """Take it off the CPUs; it keeps its memory (`virDomainSuspend`). Xen daemon. WrongState if it is paused."""
+        run_blocking(self._driver.suspend(self._ref, timeout=timeout))
+
+    def resume(self, *, timeout: float | None = None) -> None:
+        """Let it run again (`virDomainResume`). Xen daemon. WrongState if it is not paused."""
+        run_blocking(self._driver.resume(self._ref, timeout=timeout))
+
+    def destroy(self, *, timeout: float | None = None) -> None:
+        """End it at once, without asking its kernel, and clear away its devices (`virDomainDestroy`). Xen daemon."""
+        run_blocking(self._driver.destroy(self._ref, timeout=timeout))
+
+    def shutdown(self, mode: ShutdownMode | str = "poweroff", *, timeout: float | None = None) -> None:
+        """Ask its kernel to shut down, and wait until it has taken note (`virDomainShutdownFlags`). Xen daemon.
+
+        `mode`: "poweroff", "reboot", "halt", "suspend" or "crash"; ValueError for another. WrongState: the guest
+        refuses. Timeout: it did not answer; whether it will shut down later is unknown. An HVM guest without PV
+        drivers is shut down by the hypervisor.
+        """
+        from purevirt.model import ShutdownMode
+
+        run_blocking(self._driver.shutdown(self._ref, ShutdownMode(mode), timeout=timeout))
+
+    def reboot(self, *, timeout: float | None = None) -> None:
+        """Ask its kernel to reboot, and wait until it has taken note (`virDomainReboot`). Xen daemon. As
+        `shutdown`."""
+        run_blocking(self._driver.reboot(self._ref, timeout=timeout))
+
+    def set_memory(self, kib: int, *, timeout: float | None = None) -> int:
+        """Ask it to balloon to so many KiB (`virDomainSetMemory`); returns the target set, in KiB. Xen daemon.
+
+        It answers in its own time: `info().memory_kib` says what it holds. InvalidConfig: more than its maximum, or
+        less than it can live with.
+        """
+        return run_blocking(self._driver.set_memory(self._ref, kib, timeout=timeout))
+
+    def set_max_memory(self, kib: int, *, timeout: float | None = None) -> None:
+        """Let it hold so many KiB at most (`virDomainSetMaxMemory`). Xen daemon."""
+        run_blocking(self._driver.set_max_memory(self._ref, kib, timeout=timeout))
+
+    def set_vcpus(self, count: int, *, timeout: float | None = None) -> VcpuCount:
+        """Ask it to run on so many vCPUs (`virDomainSetVcpus`); returns what was asked, and how many are online now.
+
+        Xen daemon. It answers in its own time. InvalidConfig: fewer than one, or more than it was built with.
+        """
+        return run_blocking(self._driver.set_vcpus(self._ref, count, timeout=timeout))
+
+    def pin_vcpu(
+        self, vcpu: int, cpus: Iterable[int], *, soft: bool = False, timeout: float | None = None
+    ) -> None:
+        """Where a vCPU may run, or, with `soft`, prefers to (`virDomainPinVcpu`). Xen daemon.
+
+        InvalidConfig: no such vCPU, or none of the CPUs exists.
+        """
+        run_blocking(self._driver.pin_vcpu(self._ref, vcpu, cpus, soft=soft, timeout=timeout))
+
+    def set_scheduler_parameters(
+        self, *, weight: int | None = None, cap: int | None = None, timeout: float | None = None
+    ) -> None:
+        """Change its weight (1 to 65535), its cap (percent of a CPU; 0: none), or both
+        (`virDomainSetSchedulerParameters`). Xen daemon. ValueError if neither is given."""
+        if weight is None and cap is None:
+            raise ValueError("give a weight, a cap, or both")
+        run_blocking(
+            self._driver.set_scheduler_parameters(self._ref, weight=weight, cap=cap, timeout=timeout)
+        )
+
+    def rename(self, name: str, *, timeout: float | None = None) -> None:
+        """Give it another name (`virDomainRename`). Xen daemon. DomainExists: the name is taken."""
+        run_blocking(self._driver.rename(self._ref, name, timeout=timeout))
+        self._ref = DomainRef(self._ref.handle, self._ref.domid, name)
+
+    def send_sysrq(self, key: str, *, timeout: float | None = None) -> None:
+        """Press a magic SysRq key, one character, in its Linux kernel (nearest: `virDomainSendKey`). Xen daemon."""
+        run_blocking(self._driver.send_sysrq(self._ref, key, timeout=timeout))
+
+    def inject_nmi(self, *, timeout: float | None = None) -> None:
+        """Send its first vCPU a non-maskable interrupt (`virDomainInjectNMI`). Xen daemon."""
+        run_blocking(self._driver.inject_nmi(self._ref, timeout=timeout))
+
+    def send_trigger(self, trigger: Trigger | str, vcpu: int = 0, *, timeout: float | None = None) -> None:
+        """Press a button from outside: "nmi", "reset", "init", "power" or "sleep" (`xl trigger`). Xen daemon.
+
+        ValueError for another word. Unsupported for what this kind of domain has not.
+        """
+        from purevirt.model import Trigger
+
+        run_blocking(self._driver.send_trigger(self._ref, Trigger(trigger), vcpu, timeout=timeout))

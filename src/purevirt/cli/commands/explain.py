@@ -25,9 +25,18 @@ def explain(session: Session, operation: str | None) -> None:
         if not routes:
             raise click.UsageError(f"there is no operation {operation!r}: 'purevirt explain' lists them")
     if session.json:
-        output.print_json({"uri": connection.uri, "read_only": connection.read_only, "routes": routes})
+        output.print_json(
+            {
+                "uri": connection.uri,
+                "read_only": connection.read_only,
+                "daemon": connection.has_daemon,
+                "routes": routes,
+            }
+        )
         return
-    click.echo(f"{connection.uri}, {'read-only' if connection.read_only else 'read and write'}\n")
+    access = "read-only" if connection.read_only else "read and write"
+    daemon = "with" if connection.has_daemon else "without"
+    click.echo(f"{connection.uri}, {access}, {daemon} the Xen daemon\n")
     output.table(
         ("Operation", "Channels", "Note", "libvirt"),
         [

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 @click.option(
     "--memory", "memory_mib", default=16384, type=click.IntRange(64), metavar="MIB", help="Physical memory."
 )
+@click.option("--no-xend", is_flag=True, help="Leave the Xen daemon out.")
 @json_option
 @pass_session
-def host(session: Session, directory: str, release: str, domains: int, cpus: int, memory_mib: int) -> None:
+def host(
+    session: Session, directory: str, release: str, domains: int, cpus: int, memory_mib: int, no_xend: bool
+) -> None:
     """Serve a simulated Xen host in a directory.
 
     Prints the URI that reaches it, then serves until it gets SIGINT or SIGTERM.
@@ -46,7 +49,9 @@ def host(session: Session, directory: str, release: str, domains: int, cpus: int
     try:
         memory_kib = memory_mib * 1024
         empty = domains != 1
-        with testing.Host(directory, empty=empty, xen=release, cpus=cpus, memory_kib=memory_kib) as served:
+        with testing.Host(
+            directory, empty=empty, xen=release, cpus=cpus, memory_kib=memory_kib, xend=not no_xend
+        ) as served:
             if empty:
                 _populate(served, domains, min(262144, memory_kib // (2 * max(domains, 1))))
             if session.json:

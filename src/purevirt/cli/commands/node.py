@@ -1,4 +1,4 @@
-"""nodeinfo, freecell, hostname, uri, version."""
+"""nodeinfo, freecell, hostname, uri, version, dmesg."""
 
 from __future__ import annotations
 
@@ -103,6 +103,19 @@ def version(session: Session) -> None:
             )
         )
     output.block(pairs)
+
+
+@click.command()
+@json_option
+@pass_session
+def dmesg(session: Session) -> None:
+    """Show Xen's own messages since boot, as far as it keeps them."""
+    messages = session.connection.dmesg()
+    if session.json:
+        output.print_json({"dmesg": messages})
+        return
+    for line in messages.splitlines():
+        click.echo(output.text(line.expandtabs()))
 
 
 def _print_one(session: Session, key: str, value: object) -> None:

@@ -119,7 +119,7 @@ def write(session: Session, path: str, value: str) -> None:
     """Set a node's value, creating it and its parents as needed."""
     with _open(session) as found:
         found.write(path, value)
-    _done(session)
+    output.done(session.json)
 
 
 @store.command()
@@ -134,7 +134,7 @@ def rm(session: Session, paths: tuple[str, ...]) -> None:
                 found.read(path)  # the error that says so
         for path in paths:
             found.remove(path)
-    _done(session)
+    output.done(session.json)
 
 
 @store.command()
@@ -150,7 +150,7 @@ def chmod(session: Session, path: str, permissions: tuple[str, ...]) -> None:
     with _open(session) as found:
         if permissions:
             found.set_permissions(path, permissions)
-            _done(session)
+            output.done(session.json)
             return
         shown = [str(entry) for entry in found.permissions(path)]
     if session.json:
@@ -200,8 +200,3 @@ def watch(
                 json.dumps(output.jsonable(shown), ensure_ascii=False) if session.json else output.text(line)
             )
             sys.stdout.flush()
-
-
-def _done(session: Session) -> None:
-    if session.json:
-        output.print_json({"done": True})

@@ -13,7 +13,9 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from purevirt.daemons.xenstored import state
 from purevirt.daemons.xenstored.domains import DEFAULT_QUOTAS
+from purevirt.daemons.xenstored.rings import Rings
 from purevirt.daemons.xenstored.server import Server
 from purevirt.daemons.xenstored.shell import Shell
 from purevirt.errors import XenError
@@ -59,11 +61,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--keep-orphans", action="store_true", help="keep the nodes of a released domain, as domain 0's"
     )
+    parser.add_argument("--bus", metavar="PATH", help="serve guests too: the bus of a simulated host")
+    parser.add_argument("--memory", metavar="PATH", help="and the file with its shared pages")
+    parser.add_argument(
+        "--state", metavar="PATH", help="begin with the store saved here, and save it at the end"
+    )
     options = parser.parse_args(argv)
+    if bool(options.bus) != bool(options.memory):
+        parser.error("--bus and --memory go together")
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    with Shell(Server(quotas=dict(options.quota), keep_orphans=options.keep_orphans)) as shell:
+    server = Server(quotas=dict(options.quota), keep_orphans=options.keep_orphans)
+    rings = Rings(server, options.bus, options.memory) if options.bus else None
+    with Shell(server, rings) as shell:
         try:
+            unsent = state.read(options.state, server) if options.state else None
+            if rings is not None:
+                rings.unsent_of.update(unsent or {})
             shell.listen(options.socket, mode=int(options.mode, 8))
             if options.read_only_socket:
                 shell.listen(options.read_only_socket, mode=int(options.read_only_mode, 8), read_only=True)
@@ -76,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     file.write(f"{os.getpid()}\n")
             shell.serve_forever()
         finally:
+            if options.state:
+                state.save(options.state, server, rings.unsent_to if rings else lambda domid: b"")
             if options.pidfile and os.path.exists(options.pidfile):
                 os.unlink(options.pidfile)
     return 0

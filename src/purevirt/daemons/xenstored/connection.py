@@ -46,6 +46,7 @@ class Connection:
         "read_only",
         "rest",
         "transactions",
+        "waiting",
         "watches",
         "woken",
     )
@@ -64,6 +65,8 @@ class Connection:
         self.watches: dict[tuple[bytes, bytes], Watch] = {}
         self.transactions: dict[int, Transaction] = {}
         self.next_transaction = 1
+        self.waiting: tuple[int, int, int] | None = None
+        """A request that will be answered later (operation and ids); what came after it waits in `rest`."""
         self.woken = woken
         self._events: set[bytes] = set()
         self._pending = 0

@@ -1,6 +1,7 @@
 """The operations on domains, quotas, features and the daemon itself. See `operations` for their form.
 
-INTRODUCE records the domain and lets it connect (`Server.domain_connection`); no ring is mapped here.
+INTRODUCE records the domain and lets it connect: at once to a server of its own (`Server.domain_connection`), on a
+host with rings when the domain's is mapped, so its answer is None, and comes later.
 """
 
 from __future__ import annotations
@@ -47,14 +48,18 @@ def _invalid() -> int:
 # Domains.
 
 
-def introduce(server: Server, connection: Connection, view: View, payload: bytes) -> bytes:
+def introduce(server: Server, connection: Connection, view: View, payload: bytes) -> bytes | None:
     arguments = strings(payload)
     if len(arguments) < 3:
         raise Refused("EINVAL")
     gfn = arguments[1]
     sign = -1 if gfn[:1] == b"-" else 1  # it is sent as a signed number, of 64 bits
     evtchn = _number(arguments[2], 0xFFFFFFFF) or _invalid()
-    server.introduce(_domid(arguments[0]), sign * _number(gfn[sign < 0 :], 1 << 64), evtchn)
+    domid, frame = _domid(arguments[0]), sign * _number(gfn[sign < 0 :], 1 << 64)
+    if server.guests is not None and domid:
+        server.introduce_later(connection, domid, frame, evtchn)
+        return None
+    server.introduce(domid, frame, evtchn)
     return OK
 
 

@@ -20,7 +20,7 @@ __all__ = ["DEFAULT_QUOTAS", "DOMID_MAX", "FEATURES", "Domain"]
 
 DOMID_MAX = 0x7FEF  # the last id that is a domain's (DOMID_FIRST_RESERVED - 1)
 
-FEATURES = Feature.WATCH_DEPTH
+FEATURES = Feature.RECONNECTION | Feature.ERROR_FIELD | Feature.WATCH_DEPTH
 
 DEFAULT_QUOTAS: dict[str, int] = {
     "nodes": 1000,  # owned by the domain

@@ -22,7 +22,8 @@ event may be left out because the same one still waits: see `connection`.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from purevirt.daemons.xenstored import control, operations, upkeep
 from purevirt.daemons.xenstored.access import View
@@ -43,8 +44,16 @@ _ERROR = int(Op.ERROR)
 _SLASH = ord("/")
 
 
+class Guests(Protocol):
+    """The carrier of the guests' bytes: see `rings`."""
+
+    def attach(self, domid: int, port: int, done: Callable[[str | None], None]) -> str | None: ...
+    def introduced(self, domid: int) -> None: ...
+    def detach(self, domid: int) -> None: ...
+
+
 class _Operation(NamedTuple):
-    handler: Callable[[Server, Connection, View, bytes], bytes]
+    handler: Callable[[Server, Connection, View, bytes], bytes | None]  # None: it is answered later
     privileged: bool = False  # domain 0 only
     changes: bool = False  # not on a read-only connection
     outside: bool = False  # the transaction id is ignored
@@ -100,6 +109,8 @@ class Server:
         self.connections: dict[Connection, None] = {}
         self._domains: dict[int, Domain] = {}
         self._woken: list[Connection] = []
+        self.guests: Guests | None = None
+        """Who carries the guests' bytes; without, they have connections and nothing else (see `domain_connection`)."""
         self.domain(0).introduced = True
 
     # Connections.
@@ -139,6 +150,13 @@ class Server:
         connection.watches.clear()
         connection.transactions.clear()
 
+    def restart(self, connection: Connection) -> None:
+        """A guest's connection begins anew: nothing that it held or was asking is left."""
+        self.reset(connection)
+        connection.closed = False
+        connection.rest = b""
+        connection.take()
+
     def woken(self) -> list[Connection]:
         """Connections that got events by what others did, or were closed for it, since the last call."""
         woken = self._woken
@@ -159,12 +177,15 @@ class Server:
             return b""
         if connection.rest:
             data = connection.rest + data
+        if connection.waiting is not None:
+            connection.rest = data
+            return b""
         output = connection.output
         get = self.tree.nodes.get
         fast = connection.privileged
         size = len(data)
         start = 0
-        while size - start >= 16 and not connection.closed:
+        while size - start >= 16 and not connection.closed and connection.waiting is None:
             op, req_id, tx_id, length = _unpack_from(data, start)
             end = start + 16 + length
             if end > size or length > MAX_PAYLOAD:
@@ -200,7 +221,11 @@ class Server:
                 if transaction is None:
                     raise Refused("ENOENT")
                 view = transaction
-            reply = handler(self, connection, view, payload)
+            answer = handler(self, connection, view, payload)
+            if answer is None:
+                connection.waiting = (op, req_id, tx_id)
+                return
+            reply = answer
             if len(reply) > MAX_PAYLOAD:
                 raise Refused("E2BIG")
         except Refused as refusal:
@@ -210,6 +235,20 @@ class Server:
         if connection.greeting is not None:
             connection.push_event(connection.greeting, always=True)
             connection.greeting = None
+
+    def answer(self, connection: Connection, problem: str | None) -> None:
+        """The one request that was to be answered later is: with OK, or with an error. Then what came after it."""
+        waiting, connection.waiting = connection.waiting, None
+        if waiting is None or connection.closed:
+            return
+        op, req_id, tx_id = waiting
+        reply = b"OK\0" if problem is None else error_payload(problem)
+        op = op if problem is None else _ERROR
+        connection.output.append(_pack(op, req_id, tx_id, len(reply)) + reply)
+        more = self.receive(connection, b"")
+        if more:
+            connection.output.append(more)
+        self._woken.append(connection)
 
     # Domains.
 
@@ -236,6 +275,38 @@ class Server:
             raise Refused("ENOENT")
         return self._domains[domid]
 
+    def domains(self) -> list[Domain]:
+        """All that were spoken of."""
+        return list(self._domains.values())
+
+    def reintroduce(self, domain: Domain, gfn: int, evtchn: int) -> Connection:
+        """A domain of a saved state: it was introduced before, and nobody is told."""
+        domain.gfn, domain.evtchn = gfn, evtchn
+        domain.introduced = True
+        domain.connection = self._connect(domain)
+        return domain.connection
+
+    def guests_introduced(self) -> list[tuple[int, int]]:
+        """(id, port) of each domain that is introduced, but domain 0."""
+        return [
+            (each.domid, each.evtchn) for each in self._domains.values() if each.introduced and each.domid
+        ]
+
+    def introduce_later(self, connection: Connection, domid: int, gfn: int, evtchn: int) -> None:
+        """INTRODUCE on a host with rings: it is answered when the ring is mapped and the channel bound."""
+        assert self.guests is not None
+        problem = self.guests.attach(domid, evtchn, partial(self._attached, connection, domid, gfn, evtchn))
+        if problem is not None:
+            raise Refused(problem)
+
+    def _attached(
+        self, connection: Connection, domid: int, gfn: int, evtchn: int, problem: str | None
+    ) -> None:
+        if problem is None and self.guests is not None:
+            self.introduce(domid, gfn, evtchn)
+            self.guests.introduced(domid)
+        self.answer(connection, problem)
+
     def introduce(self, domid: int, gfn: int, evtchn: int) -> None:
         """INTRODUCE: the domain may connect, `@introduceDomain` fires. Once more: its connection is reset."""
         domain = self.domain(domid)
@@ -243,9 +314,7 @@ class Server:
         domain.evtchn = evtchn
         if domain.introduced:
             if domain.connection is not None:
-                self.reset(domain.connection)
-                domain.connection.rest = b""
-                domain.connection.take()
+                self.restart(domain.connection)
             return
         domain.introduced = True
         domain.shutdown = False
@@ -260,6 +329,8 @@ class Server:
         domain = self._domains.get(domid)
         if domain is None or not domain.introduced or not domid:
             return
+        if self.guests is not None:
+            self.guests.detach(domid)
         if domain.connection is not None:
             self.disconnect(domain.connection)
         del self._domains[domid]

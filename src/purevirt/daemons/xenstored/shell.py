@@ -27,6 +27,7 @@ import stat
 
 from purevirt.channels import unix
 from purevirt.daemons.xenstored.connection import Connection
+from purevirt.daemons.xenstored.rings import Rings
 from purevirt.daemons.xenstored.server import Server
 from purevirt.errors import ConnectError
 
@@ -73,10 +74,15 @@ class _Client:
 
 
 class Shell:
-    """A server's sockets. Not for several threads, like the server itself; `close` when done."""
+    """A server's sockets, and with `rings` its guests. Not for several threads, like the server itself; `close` when
+    done."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, rings: Rings | None = None) -> None:
         self.server = server
+        self.rings = rings
+        self._bus = -1  # the descriptor of the rings' bus, which connection that is, what it is watched for
+        self._bus_number = 0
+        self._bus_mask = 0
         self._epoll = select.epoll()
         self._clients: dict[int, _Client] = {}
         self._by_connection: dict[Connection, _Client] = {}
@@ -134,6 +140,8 @@ class Shell:
 
         True if there was anybody.
         """
+        if self.rings is not None and self._bus < 0:
+            self._settle_bus(self.rings)
         ready = self._epoll.poll(timeout, _TURN)
         for fd, events in ready:
             client = self._clients.get(fd)
@@ -141,6 +149,8 @@ class Shell:
                 listener = self._listeners.get(fd)
                 if listener is not None:
                     self._accept(listener)
+                elif fd == self._bus and self.rings is not None:
+                    self.rings.serve()
                 continue
             self._serve(client, events)
         self.deliver()
@@ -155,11 +165,14 @@ class Shell:
         for connection in self.server.woken():
             client = self._by_connection.get(connection)
             if client is None:
-                continue
-            if connection.closed:
+                if self.rings is not None:
+                    self.rings.deliver(connection)
+            elif connection.closed:
                 self._drop(client)
             elif not client.unsent:
                 self._push(client, connection.take())
+        if self.rings is not None:
+            self._settle_bus(self.rings)
 
     def close(self) -> None:
         """Close all clients and listeners, and remove the socket files. May be called again."""
@@ -173,7 +186,23 @@ class Shell:
             except OSError:
                 pass  # somebody else has removed or replaced it
         self._listeners.clear()
+        if self.rings is not None:
+            self.rings.close()
         self._epoll.close()
+
+    def _settle_bus(self, rings: Rings) -> None:
+        """Send what this turn has asked of the bus, find the bus if it was lost, and watch it for what it needs."""
+        rings.flush()
+        rings.connect()
+        fd = -1 if rings.fileno is None else rings.fileno
+        mask = _IN | _OUT if rings.unsent else _IN
+        if fd == self._bus and mask == self._bus_mask and rings.number == self._bus_number:
+            return
+        if fd >= 0 and rings.number == self._bus_number:
+            self._epoll.modify(fd, mask)
+        elif fd >= 0:
+            self._epoll.register(fd, mask)  # the one before was closed, and so is out of the epoll
+        self._bus, self._bus_number, self._bus_mask = fd, rings.number, mask
 
     def _accept(self, listener: _Listener) -> None:
         for _ in range(_ACCEPTS):
@@ -227,6 +256,8 @@ class Shell:
             if reply:
                 self._push(client, reply)
             if not connection.closed:
+                if connection.waiting is not None:
+                    self._set_mask(client)
                 return
         self._end(client)
 
@@ -268,7 +299,8 @@ class Shell:
             self._drop(client)
 
     def _set_mask(self, client: _Client) -> None:
-        mask = 0 if client.ended or len(client.unsent) >= HIGH_WATER else _IN
+        waits = client.ended or client.connection.waiting is not None
+        mask = 0 if waits or len(client.unsent) >= HIGH_WATER else _IN
         if client.unsent:
             mask |= _OUT
         if mask != client.mask and client.fd in self._clients:

@@ -18,7 +18,7 @@ from purevirt.model import (
 from purevirt.wire.hypercall import messages as wire
 from purevirt.wire.hypercall.numbers import PAGE_SIZE, DomainFlag
 
-__all__ = ["domain_info", "domain_state", "domain_type", "vcpu"]
+__all__ = ["domain_info", "domain_state", "domain_type", "stop_reason", "vcpu"]
 
 KIB_PER_PAGE = PAGE_SIZE // 1024
 
@@ -84,6 +84,12 @@ def _state(flags: int) -> tuple[DomainState, StateReason, str]:
 def domain_state(info: wire.DomainInfo) -> tuple[DomainState, StateReason]:
     """State and reason of getdomaininfo's flags."""
     return _state(info.flags)[:2]
+
+
+def stop_reason(info: wire.DomainInfo) -> str | None:
+    """Why its kernel has stopped, as a word; None while it has not."""
+    code = info.shutdown_code
+    return None if code is None else _REASONS.get(code, StateReason.UNKNOWN).value
 
 
 def domain_type(info: wire.DomainInfo) -> DomainType:

@@ -8,9 +8,9 @@ The first listing of a connection reads the names and sets no watch: most progra
 sets the watches, then reads, and from the third on only what an event named is read again. Setting a watch fires it
 once, after which a later rename fires it again; so a name read after that first event can be trusted until the next.
 
-One listing at a time may use the cache: it holds the turn. Another thread or task that lists meanwhile reads every name
-for itself, which costs it time and nobody correctness. A listing that fails in between drops watches and names, so
-that the next one begins anew.
+One listing at a time may use the cache: it holds the turn. Another thread or task that lists meanwhile reads every
+name for itself, which costs it time and nobody correctness. A listing that fails in between drops watches and names,
+so that the next one begins anew.
 
 What may be stale: a rename that has happened, but whose event has not reached this process when the listing is
 made. A domain that goes takes its entry along, since the handle or the list no longer has it.

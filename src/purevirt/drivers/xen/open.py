@@ -6,6 +6,12 @@
 Read-only, /dev/xen/privcmd is not so much as looked at, and the store is looked for where anybody may read it: the
 classic read-only socket, then the one that purevirt's Xen daemon brings. Since Xen 4.15 has neither, root's own
 socket is the last place; there the library alone keeps the promise not to write.
+
+Whether the Xen daemon answers is looked at last, and its absence is no error: what needs it says so when it is
+called. A connection with hypercalls only asks whether it listens, since it will need it for changes alone. A
+read-only one will ask it nearly everything, so it asks at once who it is: a daemon that would give this user no role,
+or does not answer in time, is as good as none. Where no store may be read, but the daemon answers, it serves the
+connection alone.
 """
 
 from __future__ import annotations
@@ -14,6 +20,8 @@ import errno
 import os
 from types import ModuleType
 
+from purevirt._typing import TYPE_CHECKING
+from purevirt.channels import unix
 from purevirt.channels.files import HostFiles
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.xenstore.client import MANY, StoreClient
@@ -22,7 +30,13 @@ from purevirt.drivers.xen.driver import XenDriver
 from purevirt.errors import ConnectError, XenError
 from purevirt.model import Access
 
-__all__ = ["is_dom0", "open_driver"]
+if TYPE_CHECKING:
+    from purevirt.drivers.xen.daemon import Daemon
+
+__all__ = ["DAEMON_SOCKET", "is_dom0", "open_driver"]
+
+DAEMON_SOCKET = "/run/purevirt/xend.sock"
+"""Where the Xen daemon listens, below a host's root."""
 
 READ_TIMEOUT = 10.0
 """The default deadline of a read, in seconds."""
@@ -33,20 +47,78 @@ def is_dom0(root: str) -> bool:
     return HostFiles(root).is_control_domain() is True
 
 
-async def open_driver(root: str, access: Access, mode: str, timeout: float) -> XenDriver:
-    """Open what `access` needs. ConnectError names the missing part; `timeout` (seconds) is for each of them."""
+async def open_driver(
+    root: str, access: Access, mode: str, timeout: float, *, daemon: bool = True
+) -> XenDriver:
+    """Open what `access` (RW or RO) needs; the driver's own `access` says whether the daemon answered as well.
+
+    ConnectError names the missing part; `timeout` (seconds) is for each of them. Without `daemon` none is looked for:
+    the daemon itself opens its host so.
+    """
     files = HostFiles(root)
     _check_host(files, root, access)
-    hypercalls = await _open_hypercalls(root, mode, timeout) if access is Access.RW else None
+    if access.read_only:
+        return await _open_read_only(root, files, mode, timeout, daemon)
+    hypercalls = await _open_hypercalls(root, mode, timeout)
     try:
-        store = await _open_store(root, access, mode, timeout)
-        if hypercalls is not None:
-            await _prepare(hypercalls, store, timeout)
+        store = await _open_store(root, False, mode, timeout)
+        await _prepare(hypercalls, store, timeout)
     except BaseException:
-        if hypercalls is not None:
-            await hypercalls.close()
+        await hypercalls.close()
         raise
-    return XenDriver(access, hypercalls, store, files)
+    absence = _daemon_absence(root) if daemon else "it was not looked for"
+    if absence is not None:
+        return XenDriver(Access.RW, hypercalls, store, files, None, absence)
+    return XenDriver(Access.RW_DAEMON, hypercalls, store, files, _daemon(root, mode))
+
+
+async def _open_read_only(root: str, files: HostFiles, mode: str, timeout: float, wanted: bool) -> XenDriver:
+    daemon, absence = None, "it was not looked for"
+    if wanted:
+        daemon, absence = await _open_daemon(root, mode, timeout)
+    store: StoreClient | None = None
+    try:
+        store = await _open_store(root, True, mode, timeout)
+    except ConnectError as error:
+        if daemon is None:
+            raise
+        absence = str(error)
+    except BaseException:
+        if daemon is not None:
+            await daemon.close()
+        raise
+    return XenDriver(Access.RO if daemon is None else Access.RO_DAEMON, None, store, files, daemon, absence)
+
+
+def _daemon_absence(root: str) -> str | None:
+    absence = unix.absence(root + DAEMON_SOCKET, what="the Xen daemon", channel="daemon")
+    return None if absence is None else str(absence)
+
+
+def _daemon(root: str, mode: str) -> Daemon:
+    from purevirt.drivers.xen.daemon import Daemon
+
+    return Daemon(root + DAEMON_SOCKET, mode)
+
+
+async def _open_daemon(root: str, mode: str, timeout: float) -> tuple[Daemon | None, str]:
+    """The daemon, if it answers and lets this user look; else why not."""
+    absence = _daemon_absence(root)
+    if absence is not None:
+        return None, absence
+    daemon = _daemon(root, mode)
+    try:
+        caller = await daemon.call("whoami", timeout=timeout, grace=0.0)
+    except XenError as error:
+        await daemon.close()
+        return None, str(error)
+    except BaseException:
+        await daemon.close()
+        raise
+    if caller.role:
+        return daemon, ""
+    await daemon.close()
+    return None, f"the Xen daemon lets user {caller.uid} see nothing: members of its group (xen) may look"
 
 
 def _check_host(files: HostFiles, root: str, access: Access) -> None:
@@ -62,7 +134,7 @@ def _check_host(files: HostFiles, root: str, access: Access) -> None:
             operation="open",
             channel="files",
         )
-    if access is Access.RW:
+    if not access.read_only:
         raise ConnectError(
             f"not Domain 0 {where}: /proc/xen/capabilities lacks control_d, so this is a guest; "
             "run purevirt in the control domain",
@@ -73,10 +145,10 @@ def _check_host(files: HostFiles, root: str, access: Access) -> None:
 
 
 async def _open_hypercalls(root: str, mode: str, timeout: float) -> HypercallClient:
-    from purevirt.channels.hypercall import dial
+    from purevirt.channels.hypercall.dial import dial as dial_hypervisor
 
     try:
-        transport = await dial.dial(root, mode, timeout)
+        transport = await dial_hypervisor(root, mode, timeout)
     except ConnectError as error:
         raise _explain_privcmd(error) from error
     try:
@@ -113,8 +185,7 @@ def _stores(mode: str) -> ModuleType:
     return blocking
 
 
-async def _open_store(root: str, access: Access, mode: str, timeout: float) -> StoreClient:
-    read_only = access is Access.RO
+async def _open_store(root: str, read_only: bool, mode: str, timeout: float) -> StoreClient:
     path = locate(root=root or None, read_only=read_only)
     try:
         return await StoreClient.open(
@@ -144,7 +215,7 @@ def _explain_store(error: ConnectError, path: str, read_only: bool) -> ConnectEr
     ):
         message = (
             f"no read-only Xen Store socket (Xen has had none since 4.15), and {path} is for root: "
-            "run as root"
+            "run as root, or start the Xen daemon, which lets others look"
         )
     else:
         message = str(error)

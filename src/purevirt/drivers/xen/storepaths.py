@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "DOMAINS",
+    "all_devices",
     "cpus",
     "devices",
     "guest_devices",
@@ -14,6 +15,7 @@ __all__ = [
     "memory_static_max",
     "memory_target",
     "name",
+    "pool_name",
     "vm",
 ]
 
@@ -22,6 +24,11 @@ DOMAINS = "/local/domain"
 
 def name(domid: int) -> str:
     return f"/local/domain/{domid}/name"
+
+
+def pool_name(pool: int) -> str:
+    """A CPU pool's name, as libxl recorded it."""
+    return f"/local/pool/{pool}/name"
 
 
 def vm(domid: int) -> str:
@@ -52,6 +59,11 @@ def libxl_type(domid: int) -> str:
 def devices(domid: int, kind: str) -> str:
     """A directory per device of one kind (vbd, vif …): the toolstack's record, which no guest can write."""
     return f"/libxl/{domid}/device/{kind}"
+
+
+def all_devices(domid: int) -> str:
+    """A directory per kind of device that the domain has, each with a directory per device."""
+    return f"/local/domain/{domid}/device"
 
 
 def guest_devices(domid: int, kind: str) -> str:

@@ -1,0 +1,130 @@
+"""The audit log: one JSON line for each change that was asked for, and for each call that was refused for its role.
+
+    {"time": "2026-01-31T12:00:00.123Z", "uid": 1000, "gid": 1000, "pid": 4711, "role": "operator",
+     "operation": "set_memory", "domain": {"domid": 3, "uuid": …, "name": "web"}, "arguments": {"kib": 131072},
+     "result": "done", "error": null, "seconds": 0.004}
+
+`result` is "done", "denied" or the kind of the error, whose message is in `error`. The file is opened for each line, so
+that rotating it needs no signal, never through a symlink, and each line is one write. A line that cannot be written
+fails no call: the daemon's own log says so, once until it works again, and `lost` counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+
+from purevirt.formats import xend_json
+from purevirt.model import Caller, DomainRef
+
+__all__ = ["DEFAULT", "DENIALS", "AuditLog"]
+
+DEFAULT = "/var/log/purevirt/audit.log"
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_LONGEST = 256  # characters of one argument
+_MOST = 16  # arguments
+_MINUTE = 60.0
+_USERS = 4096  # whose refusals are counted at a time
+
+DENIALS = 100
+"""How many refusals of one user are written in a minute."""
+
+_log = logging.getLogger(__name__)
+
+
+class AuditLog:
+    """A file of lines. Its directory is made (0755) if it is missing; the file is 0640."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.lost = 0
+        """How many lines could not be written."""
+        self._complained = False
+        self._refusals: dict[int, tuple[float, int]] = {}
+
+    def record(
+        self,
+        caller: Caller,
+        operation: str,
+        domain: DomainRef | None,
+        arguments: Mapping[str, object],
+        *,
+        result: str,
+        error: str | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Write one line. Never raises."""
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+        entry = {
+            "time": stamp,
+            "uid": caller.uid,
+            "gid": caller.gid,
+            "pid": caller.pid,
+            "role": caller.role.name.lower(),
+            "operation": operation,
+            "domain": xend_json.encode(domain),
+            "arguments": {
+                _short(key): _plain(value) for key, value in itertools.islice(arguments.items(), _MOST)
+            },
+            "result": result,
+            "error": error,
+            "seconds": round(seconds, 6),
+        }
+        try:
+            self._write(json.dumps(entry).encode("ascii") + b"\n")
+        except (OSError, ValueError, TypeError) as problem:
+            self.lost += 1
+            if not self._complained:
+                self._complained = True
+                _log.error("the audit log %s cannot be written: %s", self.path, problem)
+        else:
+            self._complained = False
+
+    def denied(
+        self, caller: Caller, operation: str, domain: DomainRef | None, arguments: Mapping[str, object]
+    ) -> None:
+        """Write that somebody was refused. Who is refused all the time fills no disk: the rest of a minute is counted,
+        and the number is in the next line."""
+        now = time.monotonic()
+        begun, count = self._refusals.get(caller.uid, (now, 0))
+        if now - begun >= _MINUTE or (caller.uid not in self._refusals and len(self._refusals) >= _USERS):
+            self._refusals = {uid: seen for uid, seen in self._refusals.items() if now - seen[0] < _MINUTE}
+            begun, unsaid = now, max(0, count - DENIALS)
+            count = 0
+        else:
+            unsaid = 0
+        self._refusals[caller.uid] = (begun, count + 1)
+        if count < DENIALS:
+            more = f"and {unsaid} more before" if unsaid else None
+            self.record(caller, operation, domain, arguments, result="denied", error=more)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            fd = os.open(self.path, _FLAGS, 0o640)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+            fd = os.open(self.path, _FLAGS, 0o640)
+        try:
+            if os.write(fd, line) != len(line):
+                raise OSError("the line was cut off")
+        finally:
+            os.close(fd)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _plain(value: object) -> object:
+    """An argument as it was asked for, but never longer than a line may be."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return _short(value)
+    return _short(str(xend_json.encode(value)))

@@ -1,0 +1,210 @@
+"""Sees what others do to the domains, and notes it in the journal.
+
+A watch connection hears of domains that come and go (@introduceDomain, @releaseDomain, which also tells of one that has
+shut down or crashed); each time, the list is compared with what it was. What no watch tells (pauses, renames, crashes
+under an old xenstored) is found by comparing every POLL seconds, and only while somebody waits for the journal.
+
+What xend itself does is in the journal already, so it must not be found again: `did` brings the list up to date, and
+domains that were `touched` while a look was under way are left out of it and looked at once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import NamedTuple
+
+from purevirt.channels.xenstore.watches import Reconnected, Watcher
+from purevirt.daemons.xend.journal import Journal
+from purevirt.daemons.xend.link import Link
+from purevirt.daemons.xend.locks import Locks
+from purevirt.errors import Closed, XenError
+from purevirt.model import DomainInfo, EventKind, EventSource, StateReason
+
+__all__ = ["POLL", "Observer"]
+
+POLL = 0.25
+"""How often the domains are looked at while somebody waits, in seconds."""
+
+_SPECIAL = ("@introduceDomain", "@releaseDomain")
+_PAUSE = 0.5  # before a lost watch connection is sought again, beside the watcher's own patience
+
+_log = logging.getLogger(__name__)
+
+
+class _Seen(NamedTuple):
+    """What matters of a domain at the last look. `stopped`: why it has shut down, or None."""
+
+    name: str | None
+    paused: bool
+    stopped: str | None
+
+
+_Key = tuple[int, bytes]
+
+
+class Observer:
+    """Compares. One per supervisor."""
+
+    def __init__(self, link: Link, journal: Journal, locks: Locks, *, poll: float = POLL) -> None:
+        self._link = link
+        self._journal = journal
+        self._locks = locks
+        self._poll = poll
+        self._known: dict[_Key, _Seen] | None = None
+        self._looking = asyncio.Lock()
+        self._touched: set[bytes] = set()
+        self._owed = False  # a look left something out
+        self._owed_to_listener = False  # a look has failed, for what a watch told
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._polling: asyncio.Task[None] | None = None
+        journal.on_waiting = self._begin_polling
+
+    async def start(self) -> None:
+        """Begin to listen; what is there now is where the journal begins."""
+        watcher = await self._watch()
+        await self.look(EventSource.STORE)
+        self._spawn(self._listen(watcher), "xend: watches")
+
+    async def stop(self) -> None:
+        """End everything."""
+        self._journal.on_waiting = None
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, coro: object, name: str) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coro, name=name)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # --- when
+
+    async def _watch(self) -> Watcher:
+        watcher = await self._link.store.open_watcher(queue=256)
+        await watcher.add_many(_SPECIAL)
+        return watcher
+
+    async def _listen(self, watcher: Watcher) -> None:
+        try:
+            while True:
+                try:
+                    await self._hear(watcher)
+                except Closed:
+                    return
+                except XenError as error:  # the store is not back yet, or the link has not noticed that it is
+                    _log.info("cannot look at the domains: %s", error)
+                    await asyncio.sleep(_PAUSE)
+                    self._owed_to_listener = True
+        finally:
+            await watcher.close()
+
+    async def _hear(self, watcher: Watcher) -> None:
+        if not self._owed_to_listener:
+            notices = [await watcher.next(), *await watcher.drain()]
+            if any(isinstance(found, Reconnected) for found in notices):
+                # The store was restarted: the other connection is gone as well, and may not know it yet.
+                self._owed_to_listener = True
+        await self.look(EventSource.STORE)
+        self._owed_to_listener = False
+
+    def _begin_polling(self) -> None:
+        if self._polling is None or self._polling.done():
+            self._polling = self._spawn(self._keep_looking(), "xend: polling")
+
+    async def _keep_looking(self) -> None:
+        """While anybody waits; and a little longer, since who got an event will ask again."""
+        idle = 0
+        while idle < 2:
+            await asyncio.sleep(self._poll)
+            idle = 0 if self._journal.waiting else idle + 1
+            if self._journal.waiting:
+                with contextlib.suppress(XenError):
+                    await self.look(EventSource.HYPERVISOR)
+
+    # --- what
+
+    def touched(self, handle: bytes) -> None:
+        """A change of that domain begins: a look that is under way cannot be believed about it."""
+        self._touched.add(handle)
+
+    def settled(self, handle: bytes) -> None:
+        """It has ended; what a look has left out for it is looked at now."""
+        self._touched.add(handle)
+        if self._owed and self._known is not None:
+            self._owed = False
+            self._spawn(self._look_again(), "xend: looking again")
+
+    async def _look_again(self) -> None:
+        with contextlib.suppress(XenError):
+            await self.look(EventSource.STORE)
+
+    def did(self, kind: EventKind, info: DomainInfo, name: str | None) -> None:
+        """What xend has done, and has told the journal."""
+        if self._known is None or info.domid is None:
+            return
+        key = (info.domid, info.handle)
+        if kind is EventKind.STOPPED:
+            self._known.pop(key, None)
+        elif (seen := self._known.get(key)) is not None:
+            if kind is EventKind.RENAMED:
+                self._known[key] = seen._replace(name=name)
+            elif kind in (EventKind.SUSPENDED, EventKind.RESUMED):
+                self._known[key] = seen._replace(paused=kind is EventKind.SUSPENDED)
+
+    async def look(self, source: EventSource) -> None:
+        """Compare the domains with what they were. Raises what the driver raises."""
+        async with self._looking:
+            self._touched.clear()
+            infos = await self._link.driver.list_domains()
+            uncertain = set(self._touched)
+            now = {
+                (info.domid, info.handle): _Seen(info.name, "p" in (info.flags or ""), _stopped(info))
+                for info in infos
+                if info.domid is not None and "d" not in (info.flags or "")
+            }
+            for key in [
+                key for key, seen in now.items() if seen.name is None and key not in (self._known or ())
+            ]:
+                del now[key]  # it is being built, and is introduced when it has a name
+            if self._known is None:
+                self._known = now
+                return
+            for key in {*self._known, *now}:
+                if key[1] in uncertain or self._locks.held(key[1]):
+                    self._owed = True
+                    continue
+                self._compare(source, key, self._known.get(key), now.get(key))
+                if key in now:
+                    self._known[key] = now[key]
+                else:
+                    self._known.pop(key, None)
+
+    def _compare(self, source: EventSource, key: _Key, before: _Seen | None, after: _Seen | None) -> None:
+        def note(kind: EventKind, name: str | None, detail: str | None = None) -> None:
+            self._journal.add(source, kind, domid=key[0], handle=key[1], name=name, detail=detail)
+
+        if after is None:
+            if before is not None:
+                note(EventKind.STOPPED, before.name, before.stopped or "unknown")
+            return
+        if before is None:
+            note(EventKind.CREATED if after.paused else EventKind.STARTED, after.name)
+            before = after._replace(stopped=None)
+        if before.name != after.name and before.name is not None and after.name is not None:
+            note(EventKind.RENAMED, after.name, before.name)
+        if after.stopped is not None and before.stopped != after.stopped:
+            crashed = after.stopped in (StateReason.CRASH.value, StateReason.WATCHDOG.value)
+            note(EventKind.CRASHED if crashed else EventKind.SHUTDOWN, after.name, after.stopped)
+        if before.paused != after.paused:
+            note(
+                EventKind.SUSPENDED if after.paused else EventKind.RESUMED,
+                after.name,
+                "paused" if after.paused else "unpaused",
+            )
+
+
+def _stopped(info: DomainInfo) -> str | None:
+    return info.reason.value if "s" in (info.flags or "") else None

@@ -1,0 +1,95 @@
+"""The RPC of the library: `POST /purevirt/v1/call`, JSON in and JSON out.
+
+    {"operation": "suspend", "domain": {"domid": 3, "uuid": "6695…", "name": "web"}, "arguments": {}, "timeout": 30.0}
+    200 {"result": null}
+    409 {"error": {"kind": "WrongState", "message": …, "operation": …, "domain": …, "channel": …, "detail": …}}
+
+How the values look is in `formats.xend_json`, which both ends use. Whose call it is, the server knows from the
+connection: nothing in the request can claim it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from purevirt.daemons.xend.http import Request, Response
+from purevirt.daemons.xend.supervisor import Supervisor
+from purevirt.errors import InvalidConfig, XenError
+from purevirt.formats import xend_json
+
+__all__ = ["LONGEST_BODY", "PATH", "Rpc"]
+
+PATH = "/purevirt/v1/call"
+LONGEST_BODY = 1 << 20
+"""Bytes of a request; the longest that makes sense is a list of CPUs."""
+
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    507: "Insufficient Storage",
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Rpc:
+    """Answers calls, through the supervisor."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    async def handle(self, request: Request) -> Response:
+        """One call. Whatever it is that goes wrong becomes an answer."""
+        try:
+            wrong = _misaddressed(request)
+            if wrong is not None:
+                return wrong
+            call = xend_json.parse_call(_parse(request.body))
+            value = await self._supervisor.call(
+                request.caller, call.operation, call.domain, call.arguments, call.timeout
+            )
+            return _answer(200, {"result": xend_json.encode(value)})
+        except XenError as error:
+            return _answer(xend_json.status_of(error), xend_json.error_document(error))
+        except Exception:
+            _log.exception("a call could not be served")
+            return _failure(500, "the Xen daemon met a fault of its own; its log says which")
+
+
+def _misaddressed(request: Request) -> Response | None:
+    if request.method != "POST":
+        return _failure(405, f"{PATH} takes POST, not {request.method[:20]}")
+    if len(request.body) > LONGEST_BODY:
+        return _failure(413, f"a call has at most {LONGEST_BODY} bytes")
+    kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return _failure(415, "a call is application/json")
+    return None
+
+
+def _parse(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidConfig(f"the request is no JSON: {error}", channel="daemon") from None
+
+
+def _failure(status: int, message: str) -> Response:
+    kind = XenError if status == 500 else InvalidConfig
+    return _answer(status, xend_json.error_document(kind(message, channel="daemon")))
+
+
+def _answer(status: int, document: object) -> Response:
+    body = json.dumps(document, separators=(",", ":")).encode("ascii")
+    return Response(status, _REASONS.get(status, "Error"), (("Content-Type", "application/json"),), body)

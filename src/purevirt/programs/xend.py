@@ -1,0 +1,52 @@
+"""Starts the Xen daemon and the read-only store: for the command line, and inside a simulated host's event loop.
+
+service = await start_xend(root)        # in any event loop; the host must have its hypervisor and its store
+...
+await service.stop()                    # and `start_xend` again: killed and restarted alone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import Any
+
+from purevirt.daemons.rostore.server import ReadOnlyStore
+from purevirt.daemons.xend.service import Options, Service, run
+from purevirt.daemons.xend.sockets import allow_many_files
+
+__all__ = ["main", "read_only_store", "start_xend"]
+
+
+async def start_xend(root: str, **options: Any) -> Service:
+    """The daemon of the host below `root`, serving; `options` as `daemons.xend.service.Options` has them."""
+    service = Service(Options(root, **options))
+    await service.start()
+    return service
+
+
+def main(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT, and say "ready" when it does. Raises what kept it from starting."""
+    asyncio.run(run(options))
+
+
+def read_only_store(root: str) -> None:
+    """The same with the read-only store alone."""
+    asyncio.run(_read_only_store(root))
+
+
+async def _read_only_store(root: str) -> None:
+    allow_many_files()
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    store = ReadOnlyStore(root.rstrip("/"))
+    await store.start()
+    try:
+        print("ready", flush=True)
+        print(f"rostore: serving on {store.path}", file=sys.stderr, flush=True)
+        await ended.wait()
+    finally:
+        await store.stop()

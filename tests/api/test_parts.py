@@ -1,0 +1,177 @@
+"""A simulated host's parts, killed and started again one by one: what the others do meanwhile and afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Iterator
+
+import pytest
+
+import purevirt
+from purevirt import DomainState, testing
+from purevirt.errors import ChannelUnavailable, Closed, ConnectError, XenError
+
+DISK = testing.Disk("xvda", "/images/web.img")
+
+
+@pytest.fixture
+def host() -> Iterator[testing.Host]:
+    with testing.Host(held=True, empty=True) as host:
+        yield host
+
+
+def test_reads_of_the_hypervisor_go_on_without_the_store(host: testing.Host) -> None:
+    host.create_domain("web")
+    with purevirt.open(host.uri) as xen:
+        domain = xen.lookup_by_name("web")
+        host.kill("xenstored")
+        assert domain.state()[0] is DomainState.RUNNING
+        with pytest.raises(XenError, match="Xen Store"):
+            xen.store.read("/local/domain/1/name")
+    with pytest.raises(ConnectError, match="xenstored/socket"):
+        purevirt.open(host.uri)
+
+
+def test_guests_do_not_notice_a_restart_of_the_store(host: testing.Host) -> None:
+    domid = host.create_domain("web", disks=[DISK]).domid
+    host.restart("xenstored")
+    with purevirt.open(host.uri) as xen:
+        assert xen.store.read(f"/local/domain/{domid}/name") == "web"
+        xen.store.write(f"/local/domain/{domid}/memory/target", "65536")
+        host.advance(0)
+        assert xen.lookup_by_name("web").info().memory_kib == 65536
+        xen.store.write(f"/local/domain/{domid}/control/shutdown", "poweroff")
+        host.advance(1)
+        assert xen.count_domains() == 1
+        assert not xen.store.exists(f"/local/domain/{domid}")
+        host.create_domain("next", disks=[DISK])
+        assert xen.store.read("/local/domain/2/device/vbd/51712/state") == "4"
+
+
+def test_what_guests_asked_for_meanwhile_is_answered_by_the_next_store(host: testing.Host) -> None:
+    domid = host.create_domain("web", paused=True).domid
+    host.kill("xenstored")
+    host.unpause("web")
+    host.restart("xenstored")
+    with purevirt.open(host.uri) as xen:
+        assert xen.store.read(f"/local/domain/{domid}/control/feature-reboot") == "1"
+
+
+def test_a_domain_that_ends_without_a_store_is_cleaned_up_when_there_is_one(host: testing.Host) -> None:
+    domid = host.create_domain("web", disks=[DISK]).domid
+    host.kill("xenstored")
+    host.shutdown("web")
+    with pytest.raises(XenError, match="has no Xen Store"):
+        host.create_domain("other")
+    host.restart("xenstored")
+    with purevirt.open(host.uri) as xen:
+        assert xen.count_domains() == 1
+        assert not xen.store.exists(f"/local/domain/{domid}")
+        assert not xen.store.exists(f"/local/domain/0/backend/vbd/{domid}")
+
+
+def test_a_store_that_forgot_everything_is_empty(host: testing.Host) -> None:
+    host.create_domain("web")
+    host.kill("xenstored")
+    host.restart("xenstored", forget=True)
+    with purevirt.open(host.uri) as xen:
+        assert set(xen.store.tree("/")) == {"/", "/tool", "/tool/xenstored"}
+        assert xen.count_domains() == 2
+
+
+def test_watches_of_a_client_are_restored_with_the_store(host: testing.Host) -> None:
+    host.create_domain("web")
+    with purevirt.open(host.uri) as xen, xen.store.watch("/local/domain/1/name") as watch:
+        watch.drain()
+        host.restart("xenstored")
+        kinds = [type(notice).__name__ for notice in (watch.next(5), watch.next(5))]
+        assert kinds == ["Reconnected", "Event"]
+        host.rename("web", "new")
+        notice = watch.next(5)
+        assert notice is not None
+
+
+def test_the_hypervisor_takes_its_domains_with_it(host: testing.Host) -> None:
+    host.create_domain("web", disks=[DISK])
+    with purevirt.open(host.uri) as xen:
+        host.kill("hypervisor")
+        with pytest.raises(XenError):
+            xen.domain_infos()
+        with pytest.raises(ChannelUnavailable, match="does not run"):
+            host.pause("web")
+    with pytest.raises(ConnectError):
+        purevirt.open(host.uri)
+    host.restart("hypervisor")
+    with purevirt.open(host.uri) as xen:
+        assert [info.name for info in xen.domain_infos()] == ["Domain-0"]
+        assert not xen.store.exists("/local/domain/1")
+        assert xen.store.list("/local/domain/0/backend/vbd") == []
+        assert host.create_domain("web", disks=[DISK]).domid == 1
+        assert xen.store.read("/local/domain/1/device/vbd/51712/state") == "4"
+
+
+def test_what_is_printed_without_a_console_daemon_is_logged_by_the_next(host: testing.Host) -> None:
+    domid = host.create_domain("web").domid
+    host.kill("xenconsoled")
+    with purevirt.open(host.uri) as xen:
+        xen.store.write(f"/local/domain/{domid}/control/sysrq", "h")
+        host.advance(0)
+        assert "sysrq" not in host.console("web")
+        host.create_domain("other")
+        assert host.console("other") == ""
+        host.restart("xenconsoled")
+        assert host.console("web").endswith("sysrq: h\n")
+        assert "up" in host.console("other")
+
+
+def test_a_part_may_be_killed_twice_and_restarted_without_being_killed(host: testing.Host) -> None:
+    host.create_domain("web")
+    for part in ("xenconsoled", "xenstored", "hypervisor"):
+        host.kill(part)
+        host.kill(part)
+    for part in ("hypervisor", "xenstored", "xenconsoled"):
+        host.restart(part)  # type: ignore[arg-type]
+        host.restart(part)  # type: ignore[arg-type]
+    host.create_domain("new")
+    assert "up" in host.console("new")
+    with pytest.raises(KeyError):
+        host.kill("qemu")  # type: ignore[arg-type]
+
+
+def test_a_host_leaves_no_tasks_files_or_descriptors_behind(host: testing.Host) -> None:
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    with testing.Host(empty=True) as other:
+        for number in range(3):
+            other.create_domain(f"d{number}", disks=[DISK])
+        for part in ("hypervisor", "xenstored", "xenconsoled"):
+            other.restart(part)
+        other.create_domain("last")
+        root = other.root
+    gc.collect()  # shared pages are mapped until the last who saw them is forgotten
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not os.path.exists(root)
+
+
+def test_an_asyncio_connection_sees_the_store_go(host: testing.Host) -> None:
+    host.create_domain("web")
+
+    async def main() -> None:
+        async with await purevirt.open_async(host.uri) as xen:
+            await asyncio.to_thread(host.kill, "xenstored")
+            with pytest.raises(Closed):
+                await xen.store.read("/local/domain/1/name")
+            assert await xen.count_domains() == 2
+
+    asyncio.run(main())
+
+
+def test_a_crash_is_seen_after_all_restarts(host: testing.Host) -> None:
+    host.create_domain("web")
+    host.restart("xenstored")
+    host.restart("xenconsoled")
+    host.crash("web")
+    with purevirt.open(host.uri) as xen:
+        assert xen.lookup_by_name("web").state()[0] is DomainState.CRASHED

@@ -1,0 +1,327 @@
+"""The four ways of being connected: with and without hypercalls, with and without the Xen daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import purevirt
+from purevirt import errors, testing
+from purevirt.api.uri import root_uri
+from purevirt.drivers.xen.open import DAEMON_SOCKET
+from purevirt.drivers.xen.routes import table
+from purevirt.formats.xend_json import Call
+from purevirt.formats.xend_results import RESULTS
+from purevirt.model import Access, Channel, DomainState, Role, SchedulerParameters, VcpuCount
+from tests.support.http_peer import ScriptedPeer
+from tests.support.memory_host import MemoryHost
+from tests.support.rpc_peer import RpcPeer
+
+Do = Callable[..., Any]
+
+# Each change: how the API is called, and what the daemon hears of it.
+CHANGES: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], dict[str, Any]]] = {
+    "suspend": ("suspend", (), {}, {}),
+    "resume": ("resume", (), {}, {}),
+    "destroy": ("destroy", (), {}, {}),
+    "shutdown": ("shutdown", ("halt",), {}, {"mode": "halt"}),
+    "reboot": ("reboot", (), {}, {}),
+    "set_memory": ("set_memory", (65536,), {}, {"kib": 65536}),
+    "set_max_memory": ("set_max_memory", (131072,), {}, {"kib": 131072}),
+    "set_vcpus": ("set_vcpus", (2,), {}, {"count": 2}),
+    "pin_vcpu": ("pin_vcpu", (0, {2, 1}), {"soft": True}, {"vcpu": 0, "cpus": [1, 2], "soft": True}),
+    "set_scheduler_parameters": ("set_scheduler_parameters", (), {"weight": 512}, {"weight": 512}),
+    "rename": ("rename", ("other",), {}, {"name": "other"}),
+    "send_sysrq": ("send_sysrq", ("s",), {}, {"key": "s"}),
+    "inject_nmi": ("inject_nmi", (), {}, {}),
+    "send_trigger": ("send_trigger", ("power",), {}, {"trigger": "power", "vcpu": 0}),
+}
+ANSWERS = {"set_memory": 65536, "set_vcpus": VcpuCount(2, 1)}
+
+
+def carried_out(call: Call) -> object:
+    return ANSWERS.get(call.operation)
+
+
+ALL_CHANGES = dict.fromkeys(CHANGES, carried_out)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[testing.Host]:
+    with testing.Host(held=True) as found:
+        yield found
+
+
+@pytest.fixture
+def host(shared: testing.Host) -> testing.Host:
+    """A host without a daemon, and without the socket of one that was."""
+    Path(shared.root + DAEMON_SOCKET).unlink(missing_ok=True)
+    return shared
+
+
+@pytest.fixture(params=["blocking", "aio"])
+def do(request: pytest.FixtureRequest) -> Iterator[Do]:
+    """Runs a call of either half of the API: `do(connection.version)`; `do("open", uri)` opens."""
+    loop = asyncio.new_event_loop() if request.param == "aio" else None
+
+    def run(function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(function, str):
+            function = getattr(purevirt, function.replace("open", "open_async") if loop else function)
+        assert callable(function)
+        result = function(*args, **kwargs)
+        return loop.run_until_complete(result) if loop and inspect.isawaitable(result) else result
+
+    yield run
+    if loop is not None:
+        loop.close()
+
+
+def test_every_change_of_the_table_is_tried_here() -> None:
+    assert set(CHANGES) == {name for name, row in table().items() if row.change}
+
+
+def test_what_the_table_gives_to_the_daemon_can_be_asked_of_it() -> None:
+    driver = MemoryHost().driver
+    for name, row in table().items():
+        if Channel.DAEMON in row.ro_daemon.channels and name not in ("events", "whoami"):
+            assert getattr(driver, name).operation == name
+            assert name in RESULTS
+
+
+def test_a_cell_without_a_channel_says_why_there_is_none() -> None:
+    for name, row in table().items():
+        for access in Access:
+            served = row.on(access)
+            assert served.channels or served.note, f"{name} on {access.value}"
+
+
+def test_the_way_is_what_answered_when_it_was_opened(host: testing.Host, do: Do) -> None:
+    def ways() -> list[str]:
+        found = []
+        for opener in ("open", "open_read_only"):
+            connection = do(opener, host.uri)
+            assert connection.read_only is (opener == "open_read_only")
+            found.append(connection._access.value)
+            assert connection.has_daemon is connection._access.value.endswith("+daemon")
+            assert len(connection.explain()) == len(table())
+            do(connection.close)
+        return found
+
+    assert ways() == ["rw", "ro"]
+    with RpcPeer(host.root):
+        assert ways() == ["rw+daemon", "ro+daemon"]
+    assert ways() == ["rw", "ro"]  # its socket is still there, and nobody listens
+
+
+@pytest.mark.parametrize("operation", CHANGES)
+def test_a_change_without_a_daemon_says_what_to_start(host: testing.Host, operation: str) -> None:
+    method, args, kwargs, _ = CHANGES[operation]
+    with purevirt.open(host.uri) as connection:
+        domain = connection.lookup_by_name("test")
+        with pytest.raises(errors.ChannelUnavailable) as caught:
+            getattr(domain, method)(*args, **kwargs)
+    assert str(caught.value).startswith(f"{operation} needs the Xen daemon, and none answered")
+    assert "there is no such file" in str(caught.value)
+    assert "purevirt xend" in str(caught.value)
+    assert "systemctl start purevirt-xend" in str(caught.value)
+    assert (caught.value.operation, caught.value.channel) == (operation, "daemon")
+
+
+@pytest.mark.parametrize("operation", CHANGES)
+def test_a_change_on_a_read_only_connection_is_refused_before_anything_is_sent(
+    host: testing.Host, operation: str
+) -> None:
+    method, args, kwargs, _ = CHANGES[operation]
+    with purevirt.open_read_only(host.uri) as connection, pytest.raises(errors.ReadOnly) as caught:
+        getattr(connection.lookup_by_name("test"), method)(*args, **kwargs)
+    assert caught.value.operation == operation
+    with RpcPeer(host.root, ALL_CHANGES) as daemon:
+        with purevirt.open_read_only(host.uri) as connection:
+            domain = connection.lookup_by_name("test")
+            heard = len(daemon.calls)
+            with pytest.raises(errors.ReadOnly):
+                getattr(domain, method)(*args, **kwargs)
+        assert len(daemon.calls) == heard
+
+
+@pytest.mark.parametrize("operation", CHANGES)
+def test_a_change_is_the_daemons(host: testing.Host, do: Do, operation: str) -> None:
+    method, args, kwargs, heard = CHANGES[operation]
+    with RpcPeer(host.root, ALL_CHANGES) as daemon:
+        connection = do("open", host.uri)
+        domain = do(connection.lookup_by_name, "test")
+        assert do(getattr(domain, method), *args, timeout=7.0, **kwargs) == ANSWERS.get(operation)
+        do(connection.close)
+    (call,) = daemon.calls
+    assert call == Call(operation, domain._ref._replace(name="test"), heard, 7.0)
+
+
+def test_a_change_has_thirty_seconds_unless_it_is_told(host: testing.Host) -> None:
+    with RpcPeer(host.root, ALL_CHANGES) as daemon, purevirt.open(host.uri) as connection:
+        connection.lookup_by_name("test").suspend()
+        assert daemon.calls[-1].timeout == 30.0
+
+
+def test_a_word_that_is_none_is_refused_before_anything_is_sent(host: testing.Host) -> None:
+    with RpcPeer(host.root, ALL_CHANGES) as daemon, purevirt.open(host.uri) as connection:
+        domain = connection.lookup_by_name("test")
+        for wrong in (
+            lambda: domain.shutdown("gently"),
+            lambda: domain.send_trigger("happy"),
+            lambda: domain.set_scheduler_parameters(),
+            lambda: connection.events(["exploded"]),
+        ):
+            with pytest.raises(ValueError):
+                wrong()
+        assert not daemon.calls
+
+
+# What a read-only user asks, and how.
+QUESTIONS: dict[str, Callable[[Any], Any]] = {
+    "version": lambda c: c.version(),
+    "node_info": lambda c: c.node_info(),
+    "free_memory": lambda c: c.free_memory(),
+    "numa_cells": lambda c: c.numa_cells(),
+    "scheduler": lambda c: c.scheduler(),
+    "cpupools": lambda c: c.cpupools(),
+    "dmesg": lambda c: c.dmesg(),
+    "list_domains": lambda c: c.domain_infos(),
+    "count_domains": lambda c: c.count_domains(),
+    "lookup_id": lambda c: c.lookup_by_id(1)._ref,
+    "lookup_name": lambda c: c.lookup_by_name("test")._ref,
+    "lookup_uuid": lambda c: c.lookup_by_uuid(c.lookup_by_name("test").uuid)._ref,
+    "domain_stats": lambda c: c.domain_stats(["vcpu", "block"]),
+    "domid": lambda c: c.lookup_by_name("test").id(),
+    "domain_name": lambda c: c.lookup_by_name("test").name(),
+    "domain_type": lambda c: c.lookup_by_name("test").type(),
+    "domain_state": lambda c: c.lookup_by_name("test").state(),
+    "domain_info": lambda c: c.lookup_by_name("test").info(),
+    "max_memory": lambda c: c.lookup_by_name("test").max_memory(),
+    "vcpus": lambda c: c.lookup_by_name("test").vcpus(),
+    "scheduler_parameters": lambda c: c.lookup_by_name("test").scheduler_parameters(),
+    "block_devices": lambda c: c.lookup_by_name("test").block_devices(),
+    "block_stats": lambda c: c.lookup_by_name("test").block_stats("xvda"),
+    "interfaces": lambda c: c.lookup_by_name("test").interfaces(),
+    "interface_stats": lambda c: c.lookup_by_name("test").interface_stats("0"),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_daemon_tells_a_read_only_user_what_hypercalls_would(host: testing.Host, question: str) -> None:
+    with RpcPeer(host.root) as daemon:
+        with purevirt.open(host.uri) as root, purevirt.open_read_only(host.uri) as user:
+            assert QUESTIONS[question](user) == QUESTIONS[question](root)
+        assert daemon.operations[-1] == question
+
+
+def test_every_read_through_the_daemon_is_asked_here() -> None:
+    through = {name for name, row in table().items() if row.ro_daemon.channels == (Channel.DAEMON,)}
+    assert set(QUESTIONS) == through - {"events", "whoami"}
+
+
+def test_the_daemons_errors_come_as_what_they_are(host: testing.Host, do: Do) -> None:
+    def refuse(call: Call) -> object:
+        raise errors.WrongState(
+            "the guest refuses to shut down", operation=call.operation, domain="test", path="/local/domain/1"
+        )
+
+    with RpcPeer(host.root, {"shutdown": refuse}):
+        connection = do("open", host.uri)
+        domain = do(connection.lookup_by_name, "test")
+        with pytest.raises(errors.WrongState, match="the guest refuses") as caught:
+            do(domain.shutdown)
+        assert (caught.value.operation, caught.value.path) == ("shutdown", "/local/domain/1")
+        do(connection.close)
+
+
+def test_a_daemon_lost_later_is_an_error_and_one_that_comes_back_is_asked_again(
+    host: testing.Host, do: Do
+) -> None:
+    with RpcPeer(host.root, ALL_CHANGES):
+        changing = do("open", host.uri)
+        looking = do("open_read_only", host.uri)
+        domain = do(changing.lookup_by_name, "test")
+        do(domain.suspend)
+    for call, operation in ((domain.suspend, "suspend"), (looking.domain_infos, "list_domains")):
+        with pytest.raises(errors.ChannelUnavailable) as caught:
+            do(call)
+        assert str(caught.value).startswith(f"{operation} needs the Xen daemon, which answered when")
+        assert caught.value.operation == operation
+        assert caught.value.exit_status == 5
+    assert do(changing.count_domains) == 2  # what hypercalls serve goes on
+    with RpcPeer(host.root, ALL_CHANGES):
+        do(domain.suspend)
+        assert len(do(looking.domain_infos)) == 2
+        do(changing.close)
+        do(looking.close)
+
+
+def test_a_user_without_a_role_is_served_by_the_store_alone(host: testing.Host) -> None:
+    with RpcPeer(host.root, role=Role.NONE), purevirt.open_read_only(host.uri) as connection:
+        assert not connection.has_daemon
+        assert connection.lookup_by_name("test").state()[0] is DomainState.NOSTATE
+        with pytest.raises(
+            errors.ChannelUnavailable, match="lets user 1000 see nothing: members of its group"
+        ):
+            connection.whoami()
+
+
+def test_a_reader_is_told_who_he_is(host: testing.Host) -> None:
+    with RpcPeer(host.root, role=Role.READER), purevirt.open_read_only(host.uri) as connection:
+        assert connection.whoami().role is purevirt.Role.READER
+
+
+def test_a_daemon_that_does_not_answer_in_time_is_as_good_as_none(host: testing.Host, do: Do) -> None:
+    path = host.root + DAEMON_SOCKET
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with ScriptedPeer(path, [None]):
+        connection = do("open_read_only", host.uri, timeout=0.1)
+        assert not connection.has_daemon
+        assert do(connection.count_domains) == 2
+        do(connection.close)
+
+
+def test_where_no_store_may_be_read_the_daemon_serves_alone(tmp_path: Path, do: Do) -> None:
+    (tmp_path / "proc/xen").mkdir(parents=True)
+    (tmp_path / "proc/xen/capabilities").write_text("control_d\n")
+    with RpcPeer(str(tmp_path), {"count_domains": lambda _: 7}):
+        connection = do("open_read_only", root_uri(str(tmp_path)))
+        assert do(connection.count_domains) == 7
+        with pytest.raises(errors.ChannelUnavailable, match="is xenstored running"):
+            _ = connection.store
+        do(connection.close)
+    with pytest.raises(errors.ConnectError, match="is xenstored running"):
+        do("open_read_only", root_uri(str(tmp_path)))
+
+
+def test_scheduler_parameters_and_pools_come_from_the_hypervisor(host: testing.Host, do: Do) -> None:
+    connection = do("open", host.uri)
+    domain = do(connection.lookup_by_name, "test")
+    name = do(connection.scheduler).name
+    assert do(domain.scheduler_parameters) == SchedulerParameters(name, 256, 0)
+    (pool,) = do(connection.cpupools)
+    assert (pool.id, pool.scheduler, pool.domains) == (0, name, 2)
+    assert pool.cpus == tuple(range(do(connection.node_info).cpus))
+    assert isinstance(do(connection.dmesg), str)
+    do(connection.close)
+
+
+def test_the_timeout_of_a_call_is_kept_here_as_well(host: testing.Host) -> None:
+    with purevirt.open(host.uri) as connection:
+        pass
+    path = host.root + DAEMON_SOCKET
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with ScriptedPeer(path, [b"never", None], [None]), purevirt.open(host.uri) as connection:
+        domain = connection.lookup_by_name("test")
+        with pytest.raises(errors.Timeout) as caught:
+            domain.suspend(timeout=0.0)
+        assert "suspend: the Xen daemon did not answer within" in str(caught.value)
+        assert caught.value.operation == "suspend"
+        assert json.dumps(caught.value.as_dict())
