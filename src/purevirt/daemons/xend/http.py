@@ -4,8 +4,8 @@ A handler takes a whole request and returns a whole answer; who asks is found ou
 this promises:
 
 - Every wait has a deadline: for the next request, for its head, its body, the answer, and for the client to take it.
-  A connection that is still sending its request when there are too many of them gives way to the next one, so nobody
-  can lock others out by opening sockets.
+  When there are too many connections, one that is still sending its request gives way to the next, of the user who has
+  most of those: nobody can lock others out by opening sockets.
 - Every request that can be understood at all gets an answer, and one that cannot gets the status that says so. A
   handler that fails is a 500; nothing that a client sends ends the server.
 - What a client asked for is done, and noted, even if it is gone by then: only the answer is dropped.
@@ -23,6 +23,7 @@ import asyncio
 import errno
 import logging
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -69,6 +70,7 @@ class Limits(NamedTuple):
     head: int = 64 << 10
     body: int = 16 << 20
     connections: int = 800
+    """Above it, each new connection ends one that is still sending its request, and is let in a little later."""
     idle_time: float = 300.0
     """For the next request to begin, on a connection that is kept."""
     head_time: float = 10.0
@@ -130,7 +132,9 @@ class Server:
         self._limits = limits
         self._keeps = keeps
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reading: dict[asyncio.Task[None], None] = {}  # who has no whole request yet, the longest first
+        self._reading: dict[
+            asyncio.Task[None], int
+        ] = {}  # who has no whole request yet, the longest first: uids
         self._room = asyncio.Event()
         self._accepting: asyncio.Task[None] | None = None
         self._closing = False
@@ -189,7 +193,7 @@ class Server:
             return
         task = asyncio.create_task(self._converse(peer, caller))
         self._tasks.add(task)
-        self._reading[task] = None
+        self._reading[task] = caller.uid
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -198,11 +202,10 @@ class Server:
         self._room.set()
 
     async def _make_room(self) -> None:
-        """Until a connection has ended: the one that has been sending its request for longest, if there is one."""
+        """Until a connection has ended: of the user with most of those that still send, the one that takes longest."""
         self._room.clear()
-        for task in self._reading:
-            task.cancel()
-            break
+        for user, _ in Counter(self._reading.values()).most_common(1):
+            next(task for task, uid in self._reading.items() if uid == user).cancel()
         try:
             async with asyncio.timeout(1.0):
                 await self._room.wait()
@@ -230,7 +233,7 @@ class Server:
         """One request and its answer; whether there may be another on this connection."""
         task = asyncio.current_task()
         assert task is not None
-        self._reading[task] = None
+        self._reading[task] = caller.uid
         try:
             request = await self._receive(connection, sock, caller)
         except _Refused as refused:
@@ -319,18 +322,13 @@ class Server:
     async def _send(
         self, connection: h11.Connection, sock: socket.socket, response: Response, *, head_only: bool
     ) -> None:
-        headers = list(response.headers)
-        if not any(name.lower() == "content-length" for name, _ in headers):
-            headers.append(("Content-Length", str(len(response.body))))
-        data = connection.send(
-            h11.Response(
-                status_code=response.status,
-                headers=[
-                    (name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers
-                ],
-                reason=_printable(response.reason),
-            )
-        )
+        try:
+            head = _head_of(response)
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            _log.exception("an answer that cannot be sent")
+            response = _plain(500, "Internal server error", "the daemon's answer cannot be sent")
+            head = _head_of(response)
+        data = connection.send(head)
         if response.body and not head_only and response.status not in (204, 304):
             data += connection.send(h11.Data(data=response.body))
         data += connection.send(h11.EndOfMessage())
@@ -347,6 +345,14 @@ class Server:
         async with asyncio.timeout(self._limits.linger_time):
             while await loop.sock_recv(sock, _CHUNK):
                 pass
+
+
+def _head_of(response: Response) -> h11.Response:
+    headers = list(response.headers)
+    if not any(name.lower() == "content-length" for name, _ in headers):
+        headers.append(("Content-Length", str(len(response.body))))
+    encoded = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers]
+    return h11.Response(status_code=response.status, headers=encoded, reason=_printable(response.reason))
 
 
 def _plain(status: int, reason: str, words: str) -> Response:
