@@ -216,7 +216,11 @@ def test_every_operation_of_xend_is_known() -> None:
     """The table in docs/xend.md has all of Xen 4.1, and names what is served."""
     page = (Path(__file__).parents[3] / "docs" / "xend.md").read_text()
     table = page.partition("### Operations on a domain")[2].partition("###")[0]
-    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")][1:]  # but for the head
+    rows = [
+        line.split("|")[1]
+        for line in table.splitlines()
+        if line.startswith("| `") and "arguments" not in line
+    ]
     assert sorted(operations.DOMAIN) == sorted(name for row in rows for name in re.findall(r"`(\w+)`", row))
 
 
