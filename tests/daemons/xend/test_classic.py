@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,9 @@ from purevirt.daemons.xend.classic import ClassicFace, operations
 from purevirt.daemons.xend.http import Request, Response
 from purevirt.errors import ChannelUnavailable, InvalidConfig, NoSuchDomain, Timeout, WrongState
 from purevirt.formats import xend_sxpr
-from purevirt.model import BlockDevice, DomainType, Interface
+from purevirt.model import BlockDevice, DomainStats, DomainType, Interface
 from purevirt.model.access import Caller, Role
-from tests.daemons.xend.double import ADMIN, READER, Double, Guest, until
+from tests.daemons.xend.double import ADMIN, READER, Double, Guest, Line, until
 
 FORM = ("content-type", "application/x-www-form-urlencoded")
 BROWSER = (("user-agent", "Mozilla"), ("accept", "text/html"))
@@ -578,7 +579,7 @@ def test_what_this_face_changed_is_listed_at_once() -> None:
     asyncio.run(run())
 
 
-def test_a_domain_that_goes_between_two_looks_is_left_out() -> None:
+def test_a_domain_that_goes_between_two_looks_is_a_404_or_listed_as_it_was() -> None:
     face = Face()
     face.double.failing["domain_info"] = NoSuchDomain("gone")
     assert face.get("/xend/domain/pv1").body == b"<Fault 3: 'pv1'>"
@@ -587,7 +588,53 @@ def test_a_domain_that_goes_between_two_looks_is_left_out() -> None:
     assert face.get("/xend/domain/pv1?op=vcpuinfo").status == 404
     face = Face()
     face.double.failing["scheduler_parameters"] = NoSuchDomain("gone")
-    assert face.get("/xend/domain?detail=1").body == b"()"
+    listed = face.get("/xend/domain?detail=1").body
+    assert listed.count(b"(domain (domid ") == 2
+    assert b"cpu_weight" not in listed
+
+
+def test_a_domain_that_is_being_torn_down_is_listed_and_costs_no_reading_each_time() -> None:
+    class Zombies(Double):
+        def read_domain_stats(self) -> list[DomainStats]:
+            return [stats for stats in super().read_domain_stats() if "d" not in (stats.info.flags or "")]
+
+    async def run() -> None:
+        double = Zombies([dom0(), pv1("--ps-d")])
+        face = ClassicFace(double, HostFiles("/nowhere"), keep=1000.0)
+        for _ in range(3):
+            listed = await face(Request("GET", "/xend/domain?detail=1&state=all", (), b"", ADMIN))
+            assert b"(name pv1)" in listed.body
+            assert b"(maxmem 1024) (memory 1024)" in listed.body  # Domain 0's, which has no limit
+        assert double.reads.count("domain_stats") == 1
+
+    asyncio.run(run())
+
+
+def test_many_who_list_at_once_read_once() -> None:
+    async def run() -> None:
+        double = Double([dom0(), pv1()])
+        face = ClassicFace(double, HostFiles("/nowhere"), keep=1000.0)
+        request = Request("GET", "/xend/domain?detail=1", (), b"", ADMIN)
+        go_on = asyncio.Event()
+
+        async def wait() -> None:
+            await go_on.wait()
+
+        double.before["domain_stats"] = wait
+        asking = [asyncio.ensure_future(face(request)) for _ in range(20)]
+        await until(lambda: double.reads.count("list_domains") == 20)
+        asking[0].cancel()  # the one who began: the others get theirs all the same
+        await asyncio.sleep(0)
+        go_on.set()
+        assert len({(await one).body for one in asking[1:]}) == 1
+        assert double.reads.count("domain_stats") == 1
+        double.failing["domain_stats"] = ChannelUnavailable("lost")
+        await face(Request("POST", "/xend/domain/pv1?op=pause", (), b"", ADMIN))
+        assert {(await face(request)).status for _ in range(3)} == {500}
+        double.failing.clear()
+        assert (await face(request)).status == 200
+
+    asyncio.run(run())
 
 
 words = st.text(max_size=8) | st.sampled_from(
@@ -667,3 +714,47 @@ def test_any_expression_is_taken_or_refused(config: str, op: str) -> None:
     response = Face().ask("POST", target, FORM, body=body)
     assert (response.status, response.reason) == (500, f"Request failed: {op}")
     assert error(response)
+
+
+raw = st.lists(
+    st.sampled_from(
+        [
+            b"GET /xend/domain?detail=1 HTTP/1.1\r\n",
+            b"POST /xend/domain/pv1 HTTP/1.1\r\n",
+            b"POST /xend/domain HTTP/1.0\r\n",
+            b"Host: h\r\n",
+            b"Content-Type: application/x-www-form-urlencoded\r\n",
+            b"Content-Type: multipart/form-data; boundary=--\r\n",
+            b"Content-Length: 13\r\n\r\nop=sysrq&key=9",
+            b"Content-Length: 8\r\n\r\nop=pause",
+            b"Connection: keep-alive\r\n",
+            b"User-Agent: x\r\nAccept: */*\r\n",
+            b"\r\n",
+            b"\xff\0",
+        ]
+    )
+    | st.binary(max_size=12),
+    max_size=10,
+).map(b"".join)
+
+
+@given(raw, st.integers(0, 200))
+def test_any_bytes_on_the_wire_leave_the_tree_answering(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, cut: int
+) -> None:
+    async def run() -> None:
+        face = ClassicFace(Double([dom0(), pv1()]), HostFiles("/nowhere"), patience=0)
+        async with asyncio.timeout(20), Line(tmp_path_factory.mktemp("w") / "s", face) as line:
+            reader, writer = await line.open()
+            with contextlib.suppress(OSError):
+                writer.write(data[:cut])
+                await asyncio.sleep(0)
+                writer.write(data[cut:])
+                writer.write_eof()
+                got = await reader.read()
+                assert not got or got.startswith(b"HTTP/1.1 ")
+                assert b"daemon failed" not in got
+            writer.close()
+            assert b"(Domain-0 pv1)" in await line.talk(b"GET /xend/domain HTTP/1.1\r\nHost: h\r\n\r\n")
+
+    asyncio.run(run())

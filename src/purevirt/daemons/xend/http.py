@@ -132,9 +132,8 @@ class Server:
         self._limits = limits
         self._keeps = keeps
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reading: dict[
-            asyncio.Task[None], int
-        ] = {}  # who has no whole request yet, the longest first: uids
+        # Whose request is not whole yet, the longest first, and for which user.
+        self._reading: dict[asyncio.Task[None], int] = {}
         self._room = asyncio.Event()
         self._accepting: asyncio.Task[None] | None = None
         self._closing = False
