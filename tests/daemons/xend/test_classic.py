@@ -248,6 +248,8 @@ def test_a_caller_without_the_role_is_refused() -> None:
     assert (response.status, response.reason) == (403, "Request failed: pause")
     assert error(response) == "user 1000 may not change domains"
     assert face.double.changes == []
+    created = face.post("/xend/domain", "create", {"config": "(vm)"}, caller=READER)
+    assert (created.status, error(created)) == (403, "this takes the role operator")
     nobody = READER._replace(role=Role.NONE)
     for target in ("/xend/domain", "/xend/domain/pv1", "/xend/node", "/xend/node/dmesg"):
         response = face.get(target, caller=nobody)

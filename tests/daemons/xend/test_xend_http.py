@@ -120,9 +120,9 @@ def test_bodies_arrive_whole_and_chunked(tmp_path: Path) -> None:
     async def test() -> None:
         async with Line(tmp_path / "s", echo) as line:
             head = b"POST /x HTTP/1.1\r\nHost: h\r\n"
-            big = b"x" * (3 << 20)
+            big = b"x" * (1 << 20)
             got = await line.talk(head + b"Content-Length: %d\r\n\r\n" % len(big) + big)
-            assert b"POST /x 3145728 b'xxxx" in got
+            assert b"POST /x 1048576 b'xxxx" in got
             got = await line.talk(
                 head + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
             )
@@ -157,8 +157,9 @@ BAD: list[tuple[bytes, int]] = [
     (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 400),
     (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
     (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 20_000, 400),
     (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\ncut off", 400),
-    (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 16777217\r\n\r\n", 413),
+    (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n\r\n", 413),
     (b"GET / HTTP/1.1\r\nHost: h\r\nA: " + b"a" * 200_000 + b"\r\n\r\n", 431),
     (b"GET /" + b"a" * 200_000, 431),
     (b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 501),
@@ -189,6 +190,34 @@ def test_a_chunked_body_has_the_same_limit(tmp_path: Path) -> None:
             )
             assert got.startswith(b"HTTP/1.1 413 Request entity too large\r\n")
             assert b"at most 1000 bytes" in got
+
+    run(test)
+
+
+def test_a_caller_without_a_role_has_no_long_requests(tmp_path: Path) -> None:
+    async def test() -> None:
+        nobody = ADMIN._replace(role=Role.NONE)
+        async with Line(tmp_path / "s", echo, identify=lambda sock: nobody) as line:
+            head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: "
+            assert (await line.talk(head + b"4096\r\n\r\n" + b"x" * 4096)).startswith(b"HTTP/1.1 200")
+            assert (await line.talk(head + b"4097\r\n\r\n")).startswith(b"HTTP/1.1 413")
+
+    run(test)
+
+
+def test_long_requests_do_not_fill_the_memory(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with Line(tmp_path / "s", echo, limits=DEFAULTS._replace(bodies=1000)) as line:
+            head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 600\r\n\r\n"
+            _, writer = await line.open()
+            writer.write(head + b"x" * 599)
+            await until(lambda: line.server.connections == 1)
+            got = await line.talk(head + b"x" * 600)
+            assert got.startswith(b"HTTP/1.1 503 Service unavailable\r\n")
+            writer.close()
+            await emptied(line)
+            for _ in range(3):
+                assert (await line.talk(head + b"x" * 600)).startswith(b"HTTP/1.1 200")
 
     run(test)
 
