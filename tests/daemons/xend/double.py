@@ -265,3 +265,9 @@ async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
             if name.lower() == b"content-length":
                 length = int(value)
         return head, await reader.readexactly(length)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the others run until something is so."""
+    for _ in iter(true, True):
+        await asyncio.sleep(0)

@@ -4,8 +4,8 @@ A handler takes a whole request and returns a whole answer; who asks is found ou
 this promises:
 
 - Every wait has a deadline: for the next request, for its head, its body, the answer, and for the client to take it.
-  A connection that is still sending its request when there are too many of them gives way to the next one, so nobody
-  can lock others out by opening sockets.
+  When there are too many connections, one that is still sending its request gives way to the next, of the user who has
+  most of those: nobody can lock others out by opening sockets.
 - Every request that can be understood at all gets an answer, and one that cannot gets the status that says so. A
   handler that fails is a 500; nothing that a client sends ends the server.
 - What a client asked for is done, and noted, even if it is gone by then: only the answer is dropped.
@@ -23,63 +23,30 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable
 
 import h11
 
-from purevirt.model.access import Caller
+from purevirt.daemons.xend.http_messages import (
+    DEFAULTS,
+    Handler,
+    Limits,
+    Refused,
+    Request,
+    Response,
+    head_of,
+    plain,
+    refusal,
+)
+from purevirt.model.access import Caller, Role
 
 __all__ = ["DEFAULTS", "Handler", "Limits", "Request", "Response", "Server", "serve"]
 
 _log = logging.getLogger("purevirt.xend.http")
 
 _CHUNK = 65536
-
-
-class Request(NamedTuple):
-    """One request, complete. `headers` have names in lower case; `target` is as it was sent, printable ASCII."""
-
-    method: str
-    target: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    caller: Caller
-
-    def header(self, name: str) -> str | None:
-        """The first header of that name (in lower case)."""
-        return next((value for known, value in self.headers if known == name), None)
-
-
-class Response(NamedTuple):
-    """One answer. A missing Content-Length is added; a request by HEAD gets the head alone."""
-
-    status: int
-    reason: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes = b""
-
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Limits(NamedTuple):
-    """Sizes in bytes, times in seconds."""
-
-    head: int = 64 << 10
-    body: int = 16 << 20
-    connections: int = 800
-    idle_time: float = 300.0
-    """For the next request to begin, on a connection that is kept."""
-    head_time: float = 10.0
-    body_time: float = 60.0
-    answer_time: float = 3900.0
-    """For the handler, which has deadlines of its own."""
-    send_time: float = 30.0
-    linger_time: float = 1.0
-
-
-DEFAULTS = Limits()
+_MOST_PIECES = 10_000
 
 
 def _is_ours(request: Request) -> bool:
@@ -104,14 +71,6 @@ async def serve(
     return server
 
 
-class _Refused(Exception):
-    """A request that is answered here and ends its connection."""
-
-    def __init__(self, status: int, reason: str, words: str) -> None:
-        super().__init__(words)
-        self.response = _plain(status, reason, words)
-
-
 class Server:
     """What `serve` returns."""
 
@@ -130,7 +89,9 @@ class Server:
         self._limits = limits
         self._keeps = keeps
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reading: dict[asyncio.Task[None], None] = {}  # who has no whole request yet, the longest first
+        # Whose request is not whole yet, the longest first, and for which user.
+        self._reading: dict[asyncio.Task[None], int] = {}
+        self._bodies: dict[asyncio.Task[None], int] = {}  # bytes of the request that is received or worked on
         self._room = asyncio.Event()
         self._accepting: asyncio.Task[None] | None = None
         self._closing = False
@@ -166,16 +127,16 @@ class Server:
             try:
                 peer, _ = await loop.sock_accept(self._sock)
             except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    if self._sock.fileno() == -1:
-                        return
-                    continue  # that one client is gone
-                _log.warning("no more connections: %s", error)
-                await self._make_room()
+                if self._sock.fileno() == -1:
+                    return
+                if error.errno != errno.ECONNABORTED:  # that one client is gone
+                    _log.warning("a connection cannot be accepted: %s", error)
+                    await self._make_room()
                 continue
             if len(self._tasks) >= self._limits.connections:
                 await self._make_room()
             self._admit(peer)
+            await asyncio.sleep(0)  # accepting never waits while somebody knocks: others have their turn
 
     def _admit(self, peer: socket.socket) -> None:
         try:
@@ -189,20 +150,20 @@ class Server:
             return
         task = asyncio.create_task(self._converse(peer, caller))
         self._tasks.add(task)
-        self._reading[task] = None
+        self._reading[task] = caller.uid
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._reading.pop(task, None)
+        self._bodies.pop(task, None)
         self._room.set()
 
     async def _make_room(self) -> None:
-        """Until a connection has ended: the one that has been sending its request for longest, if there is one."""
+        """Until a connection has ended: of the user with most of those that still send, the one that takes longest."""
         self._room.clear()
-        for task in self._reading:
-            task.cancel()
-            break
+        for user, _ in Counter(self._reading.values()).most_common(1):
+            next(task for task, uid in self._reading.items() if uid == user).cancel()
         try:
             async with asyncio.timeout(1.0):
                 await self._room.wait()
@@ -228,19 +189,22 @@ class Server:
 
     async def _exchange(self, connection: h11.Connection, sock: socket.socket, caller: Caller) -> bool:
         """One request and its answer; whether there may be another on this connection."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._reading[task] = None
+        task = _current()
+        self._reading[task] = caller.uid
         try:
             request = await self._receive(connection, sock, caller)
-        except _Refused as refused:
+        except Refused as refused:
+            self._bodies.pop(task, None)
             await self._send(connection, sock, refused.response, head_only=False)
             return False
         finally:
             del self._reading[task]
         if request is None:
             return False
-        response = await self._answer(request)
+        try:
+            response = await self._answer(request)
+        finally:
+            self._bodies.pop(task, None)
         asked = "keep-alive" in (request.header("connection") or "").lower()
         await self._send(connection, sock, response, head_only=request.method == "HEAD")
         done = connection.our_state is h11.DONE and connection.their_state is h11.DONE
@@ -252,7 +216,7 @@ class Server:
                 return await self._handler(request)
         except Exception:
             _log.exception("%s %s failed", request.method, request.target)
-            return _plain(500, "Internal server error", "the daemon failed to answer; its log says why")
+            return plain(500, "Internal server error", "the daemon failed to answer; its log says why")
 
     async def _receive(
         self, connection: h11.Connection, sock: socket.socket, caller: Caller
@@ -263,13 +227,13 @@ class Server:
             if head is None:
                 return None
             headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers)
-            body = await self._body(connection, sock, headers)
+            body = await self._body(connection, sock, headers, caller)
         except h11.RemoteProtocolError as error:
-            raise _refusal(error) from None
+            raise refusal(error) from None
         except TimeoutError:
-            raise _Refused(408, "Request timeout", "the request did not arrive in time") from None
+            raise Refused(408, "Request timeout", "the request did not arrive in time") from None
         if head.method == b"CONNECT":  # the one method whose answer would change the protocol
-            raise _Refused(501, "Not implemented", "Request method not supported (CONNECT)")
+            raise Refused(501, "Not implemented", "Request method not supported (CONNECT)")
         return Request(head.method.decode("ascii"), head.target.decode("ascii"), headers, body, caller)
 
     async def _head(self, connection: h11.Connection, sock: socket.socket) -> h11.Request | None:
@@ -288,15 +252,18 @@ class Server:
         return event if isinstance(event, h11.Request) else None
 
     async def _body(
-        self, connection: h11.Connection, sock: socket.socket, headers: tuple[tuple[str, str], ...]
+        self,
+        connection: h11.Connection,
+        sock: socket.socket,
+        headers: tuple[tuple[str, str], ...],
+        caller: Caller,
     ) -> bytes:
-        limit = self._limits.body
-        too_long = _Refused(413, "Request entity too large", f"a body has at most {limit} bytes here")
+        limit = self._limits.body if caller.role > Role.NONE else self._limits.stranger_body
+        too_long = Refused(413, "Request entity too large", f"a body has at most {limit} bytes here")
         for name, value in headers:
             if name == "content-length" and int(value) > limit:  # h11 has seen to it that this is a number
                 raise too_long
-        parts: list[bytes] = []
-        size = 0
+        task, parts, size = _current(), [], 0
         async with asyncio.timeout(self._limits.body_time):
             while True:
                 event = connection.next_event()
@@ -304,12 +271,18 @@ class Server:
                     size += len(event.data)
                     if size > limit:
                         raise too_long
+                    self._bodies[task] = size
+                    if sum(self._bodies.values()) > self._limits.bodies:
+                        raise Refused(503, "Service unavailable", "too many long requests at once")
                     parts.append(bytes(event.data))
+                    if len(parts) > _MOST_PIECES:
+                        raise Refused(400, "Bad request", "a body in too many pieces")
                 elif event is h11.NEED_DATA:
                     if connection.they_are_waiting_for_100_continue:
                         going_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
                         await self._write(sock, connection.send(going_on))
                     await self._more(connection, sock)
+                    await asyncio.sleep(0)  # nor does receiving while there are bytes
                 else:
                     return b"".join(parts)
 
@@ -319,18 +292,13 @@ class Server:
     async def _send(
         self, connection: h11.Connection, sock: socket.socket, response: Response, *, head_only: bool
     ) -> None:
-        headers = list(response.headers)
-        if not any(name.lower() == "content-length" for name, _ in headers):
-            headers.append(("Content-Length", str(len(response.body))))
-        data = connection.send(
-            h11.Response(
-                status_code=response.status,
-                headers=[
-                    (name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers
-                ],
-                reason=_printable(response.reason),
-            )
-        )
+        try:
+            head = head_of(response)
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            _log.exception("an answer that cannot be sent")
+            response = plain(500, "Internal server error", "the daemon's answer cannot be sent")
+            head = head_of(response)
+        data = connection.send(head)
         if response.body and not head_only and response.status not in (204, 304):
             data += connection.send(h11.Data(data=response.body))
         data += connection.send(h11.EndOfMessage())
@@ -349,16 +317,7 @@ class Server:
                 pass
 
 
-def _plain(status: int, reason: str, words: str) -> Response:
-    return Response(status, reason, (("Content-type", "text/plain"), ("Connection", "close")), words.encode())
-
-
-def _refusal(error: h11.RemoteProtocolError) -> _Refused:
-    status = error.error_status_hint
-    reason = {431: "Request header fields too large", 501: "Not implemented"}.get(status, "Bad request")
-    return _Refused(status if reason != "Bad request" else 400, reason, str(error))
-
-
-def _printable(reason: str) -> bytes:
-    """A reason phrase as it may stand in a head: what a client sent may be part of it."""
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in reason[:512]).encode("ascii")
+def _current() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

@@ -6,6 +6,7 @@ Every argument is a list of values. `Arguments` hands out the one that an operat
 
 from __future__ import annotations
 
+import asyncio
 import re
 from urllib.parse import parse_qs
 
@@ -17,6 +18,8 @@ __all__ = ["Arguments", "Refusal", "integer", "read_arguments"]
 
 _MOST = 1000
 """How many arguments a request may have."""
+
+_PIECE = 16384
 
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,40}\s*", re.ASCII)
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
@@ -55,10 +58,17 @@ class Arguments:
     def flag(self, name: str) -> bool:
         return self.text(name).lower() in ("on", "yes", "1", "true")
 
-    def expression(self, name: str) -> sxp.Node:
-        """Exactly one S-expression."""
+    async def expression(self, name: str) -> sxp.Node:
+        """Exactly one S-expression. A long one is read piece by piece: others have their turn between."""
+        data = self.text(name).encode("utf-8", "surrogateescape")
+        parser = sxp.Parser()
+        values: list[sxp.Node] = []
         try:
-            values = sxp.parse(self.text(name).encode("utf-8", "surrogateescape"))
+            for start in range(0, len(data), _PIECE):
+                values += parser.feed(data[start : start + _PIECE])
+                await asyncio.sleep(0)
+            values += parser.close()
+            parser.check()
         except RemoteProtocolError as error:
             raise Refusal(f"Coercion to sxpr failed: {error}") from None
         if not values:

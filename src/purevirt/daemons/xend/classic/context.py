@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from inspect import isawaitable
 from typing import NamedTuple
 
 from purevirt.channels.files import HostFiles
@@ -13,6 +14,7 @@ from purevirt.daemons.xend.classic.arguments import Arguments, Refusal
 from purevirt.daemons.xend.classic.gather import Facts, Reads
 from purevirt.daemons.xend.http import Request
 from purevirt.errors import Denied, ReadOnly, XenError
+from purevirt.model.access import Role
 
 __all__ = ["Background", "Context", "Operation", "Operations", "perform", "unavailable"]
 
@@ -99,11 +101,18 @@ async def perform(context: Context, operations: Operations) -> Answer:
 
 
 def unavailable(words: str, **arguments: Callable[[Arguments, str], object]) -> Operation:
-    """An operation that this daemon has not (yet): its arguments are looked at as ever, then it says so."""
+    """An operation that this daemon has not (yet): its arguments are looked at as ever, then it says so.
+
+    Nobody in the supervisor is asked whether the caller might do it: an operator might.
+    """
 
     async def operation(context: Context) -> Answer:
+        if context.reads.caller.role < Role.OPERATOR:
+            raise Denied("this takes the role operator")
         for name, read in arguments.items():
-            read(context.arguments, name)
+            found = read(context.arguments, name)
+            if isawaitable(found):
+                await found
         raise Refusal(words)
 
     return operation

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
 from purevirt.daemons.xend.contract import Calls
 from purevirt.errors import NoSuchDomain, Unsupported
@@ -27,12 +27,10 @@ from purevirt.model import (
     Vcpu,
     VcpuState,
 )
-from purevirt.model.access import Caller, Role
+from purevirt.model.access import Caller
 from purevirt.model.scheduling import CpuPool, SchedulerParameters
 
 __all__ = ["Facts", "Reads", "Template"]
-
-T = TypeVar("T")
 
 
 class Reads:
@@ -98,19 +96,27 @@ class Template(NamedTuple):
     nics: tuple[Interface, ...]
 
 
+_NOTHING = Template(None, None, None, (), ())
+_Key = tuple[int | None, bytes]
+
+
 class Facts:
-    """What is shown of domains. `keep`: how long what costs a request per domain is kept, in seconds; 0: not at all."""
+    """What is shown of domains. `keep`: how long what costs a request per domain is kept, in seconds; 0: not at all.
+
+    Whoever may list domains may see all of it: every read behind it takes the same role.
+    """
 
     def __init__(self, calls: Calls, keep: float = 1.0) -> None:
         self._calls = calls
         self._keep = keep
-        self._kept: dict[tuple[int | None, bytes], XendDomain] = {}
+        self._kept: dict[_Key, XendDomain] = {}
         self._read_at = float("-inf")
-        self._role = Role.NONE
+        self._reading: asyncio.Task[dict[_Key, XendDomain]] | None = None
 
     def forget(self) -> None:
         """Something was changed: read all of it again for the next listing."""
         self._read_at = float("-inf")
+        self._reading = None  # what is being read now is for those who asked for it before
 
     async def one(self, caller: Caller, info: DomainInfo) -> XendDomain:
         """Everything of one domain, as it is now. NoSuchDomain if it is gone by now."""
@@ -128,28 +134,45 @@ class Facts:
         return _shown(info, template, await reads.pools())
 
     async def all(self, caller: Caller, infos: list[DomainInfo]) -> list[XendDomain]:
-        """The same of many; a domain that went meanwhile is left out."""
+        """The same of many. Of one that went meanwhile, or is being torn down, what its info says."""
         now = asyncio.get_running_loop().time()
-        stale = now - self._read_at >= self._keep or caller.role < self._role
-        if stale or not all((info.domid, info.handle) in self._kept for info in infos):
-            kept = await self._read(Reads(self._calls, caller))
-            self._kept, self._read_at, self._role = kept, now, caller.role
+        kept = self._kept
+        if now - self._read_at >= self._keep or any((info.domid, info.handle) not in kept for info in infos):
+            kept = await self._read_once(Reads(self._calls, caller), infos, now)
         found: list[XendDomain] = []
         for info in infos:
-            known = self._kept.get((info.domid, info.handle))
-            if known is not None:
-                found.append(known._replace(info=info))
+            known = kept.get((info.domid, info.handle))
+            if known is None:
+                found.append(_shown(info, _NOTHING, ()))
+            else:
+                found.append(known._replace(info=_limited(info)))
         return found
 
-    async def _read(self, reads: Reads) -> dict[tuple[int | None, bytes], XendDomain]:
+    async def _read_once(self, reads: Reads, infos: list[DomainInfo], now: float) -> dict[_Key, XendDomain]:
+        """Read all of it; who comes while somebody else is doing so waits for the same."""
+        task = self._reading
+        if task is None:
+            task = self._reading = asyncio.ensure_future(self._read(reads, infos))
+
+            def done(task: asyncio.Task[dict[_Key, XendDomain]]) -> None:
+                good = not task.cancelled() and task.exception() is None
+                if self._reading is task:
+                    self._reading = None
+                    if good:
+                        self._kept, self._read_at = task.result(), now
+
+            task.add_done_callback(done)
+        return await asyncio.shield(task)
+
+    async def _read(self, reads: Reads, infos: list[DomainInfo]) -> dict[_Key, XendDomain]:
         cpus, pools = (await reads.node()).cpus, await reads.pools()
-        kept: dict[tuple[int | None, bytes], XendDomain] = {}
+        kept = {(info.domid, info.handle): _shown(info, _NOTHING, pools) for info in infos}
         for stats in await reads.stats():
             info, vcpus = stats.info, stats.vcpus
             try:
                 scheduler = await reads.scheduler(info.ref)
             except NoSuchDomain:
-                continue
+                scheduler = None
             template = Template(
                 scheduler,
                 None if vcpus is None else _pinning(info, vcpus, cpus),
@@ -188,14 +211,12 @@ def _shown(info: DomainInfo, template: Template, pools: tuple[CpuPool, ...]) -> 
     those that it found and did not make. The actions are shown for Domain 0 only, for which they never mattered."""
     scheduler = template.scheduler
     pool = next((pool.name for pool in pools if pool.id == info.cpupool), None)
-    if info.domid == 0 and info.max_memory_kib is None:
-        info = info._replace(max_memory_kib=info.memory_kib)
     host = info.domid == 0
     image = None
     if info.type is not None:
         image = Image("linux" if info.type is DomainType.PV else "hvm", _BUILT)
     return XendDomain(
-        info,
+        _limited(info),
         cpu_weight=None if scheduler is None else scheduler.weight,
         cpu_cap=None if scheduler is None else scheduler.cap or 0,
         pool_name=pool,
@@ -208,3 +229,10 @@ def _shown(info: DomainInfo, template: Template, pools: tuple[CpuPool, ...]) -> 
         image=image,
         devices=(*map(nic, template.nics), *map(disk, template.disks)),
     )
+
+
+def _limited(info: DomainInfo) -> DomainInfo:
+    """Domain 0 may be without a limit, and xend always showed one: what it has."""
+    if info.domid == 0 and info.max_memory_kib is None:
+        return info._replace(max_memory_kib=info.memory_kib)
+    return info
