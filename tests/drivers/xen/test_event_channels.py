@@ -18,7 +18,7 @@ from tests.support.rpc_peer import RpcPeer
 
 @pytest.fixture
 def host() -> Iterator[testing.Host]:
-    with testing.Host(empty=True) as found:
+    with testing.Host(empty=True, xend=False) as found:
         found.create_domain("web")
         yield found
 
