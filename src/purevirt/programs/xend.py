@@ -14,6 +14,7 @@ from typing import Any
 
 from purevirt.daemons.rostore.server import ReadOnlyStore
 from purevirt.daemons.xend.service import Options, Service, run
+from purevirt.daemons.xend.sockets import allow_many_files
 
 __all__ = ["main", "read_only_store", "start_xend"]
 
@@ -36,6 +37,7 @@ def read_only_store(root: str) -> None:
 
 
 async def _read_only_store(root: str) -> None:
+    allow_many_files()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import grp
+import json
 import os
 import socket
 import stat
@@ -13,7 +14,7 @@ import pytest
 
 from purevirt.daemons.xend import access
 from purevirt.daemons.xend.access import Doorman
-from purevirt.daemons.xend.audit import AuditLog
+from purevirt.daemons.xend.audit import DENIALS, AuditLog
 from purevirt.daemons.xend.operations import OPERATIONS
 from purevirt.errors import Denied
 from purevirt.formats.xend_results import RESULTS
@@ -144,6 +145,24 @@ def test_one_line_whatever_the_arguments(tmp_path: Path) -> None:
     record(log, name="two\nlines\ud800", cpus=list(range(100000)), more="x" * 100000)
     (line,) = Path(log.path).read_bytes().splitlines()
     assert len(line) < 2000
+
+
+def test_who_is_refused_all_the_time_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("purevirt.daemons.xend.audit.time.monotonic", lambda: now[0])
+    log = AuditLog(str(tmp_path / "audit.log"))
+    for _ in range(DENIALS + 50):
+        log.denied(READER, "suspend", None, {str(number): 0 for number in range(1000)})
+    log.denied(NOBODY, "suspend", None, {})
+    lines = Path(log.path).read_text().splitlines()
+    assert len(lines) == DENIALS + 1
+    assert max(map(len, lines)) < 2000
+    now[0] += 60.0
+    log.denied(READER, "suspend", None, {})
+    log.denied(READER, "suspend", None, {})
+    more, last = Path(log.path).read_text().splitlines()[-2:]
+    assert json.loads(more)["error"] == "and 50 more before"
+    assert json.loads(last)["error"] is None
 
 
 # --- who is there

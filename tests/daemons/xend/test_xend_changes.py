@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 
-from purevirt.errors import DomainExists, InvalidConfig, NoSuchDomain, Unsupported, WrongState, XenError
+from purevirt.errors import (
+    DomainExists,
+    InvalidConfig,
+    NoSuchDomain,
+    Timeout,
+    Unsupported,
+    WrongState,
+    XenError,
+)
 from purevirt.model import DomainRef, DomainState, VcpuCount
 from purevirt.wire.hypercall.numbers import ShutdownCode
-from tests.daemons.xend.world import World, Xend, both
+from tests.daemons.xend.world import World, Xend, both, watching
 
 Scene = Callable[[World, Xend], Awaitable[None]]
 
@@ -171,6 +179,27 @@ def test_destroy_waits_for_a_backend_to_close(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert seen == ["5 online 0"]
+
+
+def test_what_is_left_of_a_domain_goes_even_after_the_deadline(tmp_path: Path) -> None:
+    """A backend that does not close in time: the caller hears so, and the nodes go when their time has come."""
+
+    async def main() -> None:
+        async with asyncio.timeout(50), both(tmp_path, backend_wait=20.0) as (host, xend):
+            async with watching(await host.connect(), "/local/domain/0/backend/vbd/1/51712/state") as watcher:
+                destroying = asyncio.create_task(xend.call("destroy", "test", timeout=0.0))
+                while await host.store.read("/local/domain/0/backend/vbd/1/51712/state") != b"5":
+                    await watcher.next()
+            with pytest.raises(Timeout):
+                await destroying
+            assert host.hypervisor.find(1) is None
+            assert await host.store.exists("/local/domain/1")
+            for device in ("vbd/1/51712", "vif/1/0"):
+                await host.store.write(f"/local/domain/0/backend/{device}/state", "6")
+            await xend.supervisor._toolstack.close()
+            assert not await host.store.exists("/local/domain/1")
+
+    asyncio.run(main())
 
 
 def test_set_memory(play: Callable[[Scene], None]) -> None:

@@ -371,11 +371,27 @@ def test_a_call_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
             asking = asyncio.create_task(
                 post(service.socket, {"operation": "shutdown", "domain": {"domid": 1}})
             )
-            await until(lambda: len(service.supervisor.locks))
+            await until(lambda: service.supervisor._changes)
             stopping = asyncio.create_task(service.stop())
             await _agree(host)
             assert await asking == (200, {"result": None})
             await stopping
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_news_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(50), world(tmp_path) as host:
+            service = Service(Options(host.root, read_only_store=False))
+            await service.start()
+            news = {"operation": "journal", "arguments": {"since": 0, "wait": 300}}
+            asking = asyncio.create_task(post(service.socket, news))
+            await until(lambda: service.supervisor.journal.waiting)
+            start = asyncio.get_running_loop().time()
+            await service.stop()
+            assert asyncio.get_running_loop().time() - start < 4.0
+            assert await asking == (200, {"result": []})
 
     asyncio.run(main())
 
@@ -397,7 +413,7 @@ async def _agree(host: World) -> None:
 
 @pytest.fixture
 def simulated() -> Iterator[testing.Host]:
-    with testing.Host() as host:
+    with testing.Host(xend=False) as host:
         yield host
 
 

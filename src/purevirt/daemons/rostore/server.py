@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import socket
 import struct
 
@@ -23,6 +24,7 @@ __all__ = ["SOCKET", "ReadOnlyStore"]
 SOCKET = "/run/purevirt/socket_ro"
 CLASSIC = "/var/run/xenstored/socket_ro"
 CONNECTIONS = 4000
+"""At most; and never more than a third of the files that the process may have open, for xend needs the rest."""
 
 _UCRED = struct.Struct("@iII")
 
@@ -32,12 +34,13 @@ _log = logging.getLogger(__name__)
 class ReadOnlyStore:
     """The server, for one event loop. `start`, then `stop`."""
 
-    def __init__(self, root: str = "", *, connections: int = CONNECTIONS) -> None:
+    def __init__(self, root: str = "", *, connections: int | None = None) -> None:
         self.root = root
         self.path = root + SOCKET
         self._link = root + CLASSIC
         self._linked = False
-        self._limit = connections
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._limit = min(CONNECTIONS, files // 3) if connections is None else connections
         self.upstream = Upstream(locate(root=root or None), self._event, self._lost)
         self._clients: dict[Client, int] = {}
         self._users: dict[int, int] = {}

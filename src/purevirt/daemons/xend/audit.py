@@ -11,6 +11,7 @@ fails no call: the daemon's own log says so, once until it works again, and `los
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -20,12 +21,18 @@ from collections.abc import Mapping
 from purevirt.formats import xend_json
 from purevirt.model import Caller, DomainRef
 
-__all__ = ["DEFAULT", "AuditLog"]
+__all__ = ["DEFAULT", "DENIALS", "AuditLog"]
 
 DEFAULT = "/var/log/purevirt/audit.log"
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LONGEST = 256  # characters of one argument
+_MOST = 16  # arguments
+_MINUTE = 60.0
+_USERS = 4096  # whose refusals are counted at a time
+
+DENIALS = 100
+"""How many refusals of one user are written in a minute."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +45,7 @@ class AuditLog:
         self.lost = 0
         """How many lines could not be written."""
         self._complained = False
+        self._refusals: dict[int, tuple[float, int]] = {}
 
     def record(
         self,
@@ -61,7 +69,9 @@ class AuditLog:
             "role": caller.role.name.lower(),
             "operation": operation,
             "domain": xend_json.encode(domain),
-            "arguments": {_short(key): _plain(value) for key, value in arguments.items()},
+            "arguments": {
+                _short(key): _plain(value) for key, value in itertools.islice(arguments.items(), _MOST)
+            },
             "result": result,
             "error": error,
             "seconds": round(seconds, 6),
@@ -75,6 +85,24 @@ class AuditLog:
                 _log.error("the audit log %s cannot be written: %s", self.path, problem)
         else:
             self._complained = False
+
+    def denied(
+        self, caller: Caller, operation: str, domain: DomainRef | None, arguments: Mapping[str, object]
+    ) -> None:
+        """Write that somebody was refused. Who is refused all the time fills no disk: the rest of a minute is counted,
+        and the number is in the next line."""
+        now = time.monotonic()
+        begun, count = self._refusals.get(caller.uid, (now, 0))
+        if now - begun >= _MINUTE or (caller.uid not in self._refusals and len(self._refusals) >= _USERS):
+            self._refusals = {uid: seen for uid, seen in self._refusals.items() if now - seen[0] < _MINUTE}
+            begun, unsaid = now, max(0, count - DENIALS)
+            count = 0
+        else:
+            unsaid = 0
+        self._refusals[caller.uid] = (begun, count + 1)
+        if count < DENIALS:
+            more = f"and {unsaid} more before" if unsaid else None
+            self.record(caller, operation, domain, arguments, result="denied", error=more)
 
     def _write(self, line: bytes) -> None:
         try:

@@ -29,6 +29,7 @@ class Journal:
         self._last = 0
         self._clock = clock
         self._waiters: set[asyncio.Future[None]] = set()
+        self._closed = False
         self.on_waiting: Callable[[], None] | None = None
 
     @property
@@ -58,10 +59,17 @@ class Journal:
             self._last, self._clock(), source, kind, domid, uuid, name, detail, *libvirt_codes(kind, detail)
         )
         self._events.append(event)
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._wake()
         return event
+
+    def close(self) -> None:
+        """Nobody waits any longer: the daemon ends."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            _finish(waiter)
 
     def since(self, seq: int) -> list[Event]:
         """The events after number `seq`, oldest first."""
@@ -78,7 +86,7 @@ class Journal:
     async def after(self, seq: int, wait: float) -> list[Event]:
         """The same, waiting up to `wait` seconds for the first."""
         found = self.since(seq)
-        if found or wait <= 0:
+        if found or wait <= 0 or self._closed:
             return found
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()

@@ -121,11 +121,13 @@ class Service:
 
     async def stop(self) -> None:
         """End: calls under way may finish, for some seconds; then everything that was made is removed."""
+        self.supervisor.journal.close()
         await self._stack.aclose()
 
 
 async def run(options: Options, ready: Callable[[str], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. `ready` is called with the socket's path when it serves."""
+    sockets.allow_many_files()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

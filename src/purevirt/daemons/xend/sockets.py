@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 import socket
 import stat
 
@@ -20,6 +21,7 @@ from purevirt.errors import ConnectError, Timeout
 __all__ = [
     "BACKLOG",
     "Claim",
+    "allow_many_files",
     "answers",
     "listen",
     "listen_tcp",
@@ -30,6 +32,18 @@ __all__ = [
 ]
 
 BACKLOG = 256
+
+FILES = 16384
+"""How many files a daemon wants to be able to have open."""
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files, as far as the hard one allows: the usual 1024 is a few hundred clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _error(message: str, path: str, number: int | None = None) -> ConnectError:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
 
 from purevirt.daemons.xend.toolstack import destroy, handshake, memory, naming, power, scheduling, vcpus
-from purevirt.daemons.xend.toolstack.base import Host
+from purevirt.daemons.xend.toolstack.base import Answer, Host
 from purevirt.model import DomainInfo, ShutdownMode, Trigger, VcpuCount
 
 __all__ = ["NativeToolstack"]
+
+_CLOSE_TIMEOUT = 10.0
+
+_log = logging.getLogger(__name__)
 
 
 class NativeToolstack:
@@ -22,6 +28,14 @@ class NativeToolstack:
         self._host = host
         self._vcpu_wait = vcpu_wait
         self._backend_wait = backend_wait
+        self._clearing: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        if self._clearing:
+            _, late = await asyncio.wait(self._clearing, timeout=_CLOSE_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def suspend(self, domain: DomainInfo) -> None:
         await power.suspend(self._host, domain)
@@ -30,10 +44,19 @@ class NativeToolstack:
         await power.resume(self._host, domain)
 
     async def destroy(self, domain: DomainInfo) -> None:
-        await destroy.destroy(self._host, domain, self._backend_wait)
+        task = asyncio.create_task(destroy.destroy(self._host, domain, self._backend_wait))
+        self._clearing.add(task)
+        task.add_done_callback(self._clearing.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(
+                _report
+            )  # the domain is dead: what is left of it must go, however long it takes
+            raise
 
-    async def shutdown(self, domain: DomainInfo, mode: ShutdownMode, timeout: float) -> None:
-        await handshake.shutdown(self._host, domain, mode, timeout)
+    async def shutdown(self, domain: DomainInfo, mode: ShutdownMode, timeout: float) -> Answer | None:
+        return await handshake.shutdown(self._host, domain, mode, timeout)
 
     async def set_memory(self, domain: DomainInfo, kib: int) -> int:
         return await memory.set_memory(self._host, domain, kib)
@@ -58,3 +81,9 @@ class NativeToolstack:
 
     async def send_trigger(self, domain: DomainInfo, trigger: Trigger, vcpu: int) -> None:
         await power.send_trigger(self._host, domain, trigger, vcpu)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """How a clean-up ended that nobody waits for any more."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("the clean-up after a domain failed: %s", error)
