@@ -342,7 +342,7 @@ def test_a_domain_that_somebody_else_destroys_is_cleaned_up_after(
 
 
 def test_a_thousand_domains_boot_and_are_listed() -> None:
-    with testing.Host(empty=True, memory_kib=64 << 20) as host, purevirt.open(host.uri) as xen:
+    with testing.Host(empty=True, memory_kib=64 << 20, xend=False) as host, purevirt.open(host.uri) as xen:
         for number in range(1000):
             host.create_domain(f"d{number}", memory_kib=4096)
         infos = xen.domain_infos()
