@@ -70,7 +70,11 @@ class Guest:
 
 
 def create(host: Host, guest: Guest, *, paused: bool, timeout: float) -> int:
-    """Write /etc/xen/NAME.cfg, make the files of its disks, call `xl create`; returns the domid."""
+    """Write /etc/xen/NAME.cfg, make the files of its disks, call `xl create`; returns the domid.
+
+    It is created paused, so that its id is known before anything can happen to it: under emulation a PVH guest
+    triple-faults now and then as it begins to boot, and while `xl` starts it again its name belongs to nobody.
+    """
     if guest.kind not in ("pv", "pvh") or not _NAME.fullmatch(guest.name):
         raise LabError(f"cannot create a guest of kind {guest.kind!r} with the name {guest.name!r}")
     sizes = [
@@ -79,14 +83,16 @@ def create(host: Host, guest: Guest, *, paused: bool, timeout: float) -> int:
         if isinstance(disk, int)
     ]
     script = """
-        name=$1 paused=$2
+        name=$1 run=$2
         cat > /etc/xen/$name.cfg
         shift 2
         for disk; do truncate -s $disk; done
-        xl create -q $paused /etc/xen/$name.cfg >&2
-        xl domid $name
+        xl create -q -p /etc/xen/$name.cfg >&2
+        domid=$(xl domid $name)
+        [ -z "$run" ] || xl unpause $domid
+        echo $domid
     """
-    argv = ["sh", "-euc", script, "sh", guest.name, "-p" if paused else "", *sizes]
+    argv = ["sh", "-euc", script, "sh", guest.name, "" if paused else "run", *sizes]
     return int(host.run(argv, input=guest.xl_config(), timeout=timeout).stdout)
 
 

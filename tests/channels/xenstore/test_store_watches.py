@@ -50,6 +50,9 @@ class Connections:
             raise outcome
         return transport_over(self.mode, outcome.link)
 
+    async def connect_lane(self, timeout: float | None) -> None:
+        raise AssertionError("a watcher reads nothing")
+
     async def pause(self, seconds: float) -> None:
         self.paused.append(seconds)
 

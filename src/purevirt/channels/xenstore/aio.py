@@ -11,12 +11,13 @@ When the stream ends, everything that waits fails at once with the reason.
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from purevirt.channels.unix import StrPath, fork_generation, try_connect
 from purevirt.channels.xenstore.links import HINT, Link, Refused, SocketLink, is_device, open_device
@@ -24,6 +25,9 @@ from purevirt.channels.xenstore.pipeline import Batch, Pipeline, packet_end, tim
 from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Request
 from purevirt.errors import Closed, RemoteProtocolError, Timeout, XenError
 from purevirt.wire.xenstore.packets import Packet
+
+if TYPE_CHECKING:
+    from purevirt.channels.xenstore.aio_lane import AsyncioLane
 
 __all__ = ["AsyncioTransport", "Body", "Connector", "as_body"]
 
@@ -242,6 +246,16 @@ class Connector:
     async def connect(self, timeout: float | None) -> AsyncioTransport:
         if is_device(self.path):
             return AsyncioTransport(open_device(self.path))
+        return AsyncioTransport(SocketLink(await self._dial(timeout)))
+
+    async def connect_lane(self, timeout: float | None) -> AsyncioLane | None:
+        if is_device(self.path):
+            return None
+        from purevirt.channels.xenstore.aio_lane import AsyncioLane
+
+        return AsyncioLane(await self._dial(timeout))
+
+    async def _dial(self, timeout: float | None) -> _socket.socket:
         deadline = None if timeout is None else time.monotonic() + timeout
         while (sock := try_connect(self.path, what=WHAT, channel=CHANNEL, hint=HINT)) is None:
             if deadline is not None and time.monotonic() >= deadline:
@@ -251,7 +265,7 @@ class Connector:
                     channel=CHANNEL,
                 )
             await asyncio.sleep(_RETRY)
-        return AsyncioTransport(SocketLink(sock))
+        return sock
 
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

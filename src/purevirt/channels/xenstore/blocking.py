@@ -27,19 +27,23 @@ receives an event writes to the waiter's pipe.
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 import time
 from _thread import allocate_lock  # threading.Lock, without the import of threading
 from collections.abc import Awaitable, Callable, Sequence
 
-from purevirt._typing import TypeVar
+from purevirt._typing import TYPE_CHECKING, TypeVar
 from purevirt.channels.unix import StrPath, connect, fork_generation
 from purevirt.channels.xenstore.links import HINT, Link, Refused, SocketLink, is_device, open_device
 from purevirt.channels.xenstore.pipeline import Batch, Pipeline, packet_end, timed_out
 from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Request
 from purevirt.errors import Closed, RemoteProtocolError, Timeout
 from purevirt.wire.xenstore.packets import Packet
+
+if TYPE_CHECKING:
+    from purevirt.channels.xenstore.blocking_lane import BlockingLane
 
 __all__ = ["BlockingTransport", "Body", "Connector", "as_body"]
 
@@ -388,8 +392,17 @@ class Connector:
     async def connect(self, timeout: float | None) -> BlockingTransport:
         if is_device(self.path):
             return BlockingTransport(open_device(self.path))
-        sock = connect(self.path, timeout=timeout, what=WHAT, channel=CHANNEL, hint=HINT)
-        return BlockingTransport(SocketLink(sock))
+        return BlockingTransport(SocketLink(self._dial(timeout)))
+
+    async def connect_lane(self, timeout: float | None) -> BlockingLane | None:
+        if is_device(self.path):
+            return None
+        from purevirt.channels.xenstore.blocking_lane import BlockingLane
+
+        return BlockingLane(self._dial(timeout))
+
+    def _dial(self, timeout: float | None) -> _socket.socket:
+        return connect(self.path, timeout=timeout, what=WHAT, channel=CHANNEL, hint=HINT)
 
     async def pause(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - this half blocks; there is no loop

@@ -30,9 +30,19 @@ from purevirt.wire.xenstore.packets import Feature, Op, Packet
 from purevirt.wire.xenstore.permissions import Permission
 
 if TYPE_CHECKING:
+    from purevirt.channels.xenstore.lanes import Lanes
     from purevirt.channels.xenstore.watches import Watcher
 
-__all__ = ["OPEN_TIMEOUT", "RETRIES", "TIMEOUT", "Feature", "Permission", "StoreClient", "Transaction"]
+__all__ = [
+    "MANY",
+    "OPEN_TIMEOUT",
+    "RETRIES",
+    "TIMEOUT",
+    "Feature",
+    "Permission",
+    "StoreClient",
+    "Transaction",
+]
 
 T = TypeVar("T")
 
@@ -41,6 +51,9 @@ TIMEOUT = 10.0
 
 OPEN_TIMEOUT = 5.0
 """The default deadline for the connection itself, in seconds."""
+
+MANY = 24
+"""A batch of so many reads is spread over several connections."""
 
 RETRIES = 16
 """How often a conflicting transaction is run again by default."""
@@ -127,7 +140,7 @@ class StoreClient(Nodes):
     where rights are missing.
     """
 
-    __slots__ = ("_connector",)
+    __slots__ = ("_connector", "_lanes")
 
     def __init__(
         self,
@@ -139,6 +152,7 @@ class StoreClient(Nodes):
     ) -> None:
         super().__init__(transport, read_only=read_only, timeout=timeout, tx_id=0)
         self._connector = connector
+        self._lanes: Lanes | None = None
 
     @classmethod
     async def open(
@@ -177,6 +191,30 @@ class StoreClient(Nodes):
     async def close(self) -> None:
         """Close the connection; the server forgets its transactions."""
         await self._transport.close()
+        if self._lanes is not None:
+            self._lanes.end()
+
+    async def widen(self) -> None:
+        """Get ready for a large batch of reads (see `lanes`), which else would do so by itself."""
+        if self._lanes is None and self._connector is not None:
+            from purevirt.channels.xenstore.lanes import Lanes
+
+            self._lanes = Lanes(self._transport, self._connector)
+        if self._lanes is not None:
+            await self._lanes.open(self._timeout)
+
+    def narrow(self) -> None:
+        """No more large batches for now: close what `widen` opened, unless another thread or task uses it."""
+        if self._lanes is not None:
+            self._lanes.close()
+
+    async def _look(self, requests: Sequence[Request], timeout: float | None) -> list[Packet]:
+        if len(requests) < MANY:
+            return await self._transport.exchange(requests, timeout)
+        if self._lanes is None:
+            await self.widen()
+        lanes = self._transport if self._lanes is None else self._lanes
+        return await lanes.exchange(requests, timeout)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from purevirt._typing import NoReturn
-from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Transport
+from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Request, Transport
 from purevirt.errors import Denied, NoSuchNode, QuotaExceeded, ReadOnly, StoreError, Unsupported
 from purevirt.wire.xenstore import messages
 from purevirt.wire.xenstore.errnos import exception_of
@@ -71,7 +71,7 @@ class Nodes:
         """
         tx_id = self._tx_id
         wanted = paths if isinstance(paths, Sequence) else list(paths)
-        replies = await self._transport.exchange(
+        replies = await self._look(
             [(_READ, tx_id, payload) for payload in messages.path_requests(wanted)],
             self._timeout if timeout is None else timeout,
         )
@@ -112,7 +112,7 @@ class Nodes:
         deadline = self._deadline(timeout)
         tx_id = self._tx_id
         wanted = paths if isinstance(paths, Sequence) else list(paths)
-        replies = await self._transport.exchange(
+        replies = await self._look(
             [(_DIRECTORY, tx_id, payload) for payload in messages.path_requests(wanted)], self._left(deadline)
         )
         return [await self._children(reply, wanted[index], deadline) for index, reply in enumerate(replies)]
@@ -154,7 +154,7 @@ class Nodes:
         unread = [path for path in level if path not in values]
         payloads = messages.path_requests(unread + level)
         tx_id = self._tx_id
-        replies = await self._transport.exchange(
+        replies = await self._look(
             [(_READ, tx_id, payload) for payload in payloads[: len(unread)]]
             + [(_DIRECTORY, tx_id, payload) for payload in payloads[len(unread) :]],
             self._left(deadline),
@@ -231,6 +231,10 @@ class Nodes:
         messages.expect_ok(await self._ask(Op.SET_PERMS, payload, "set_perms", path, timeout))
 
     # --- how ------------------------------------------------------------------------------------------------
+
+    async def _look(self, requests: Sequence[Request], timeout: float | None) -> list[Packet]:
+        """An exchange of requests that only look: the order in which they are carried out is of no account."""
+        return await self._transport.exchange(requests, timeout)
 
     async def _ask(
         self, op: int, payload: bytes, operation: str, path: Path | None, timeout: float | None

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from purevirt._typing import Protocol
+from purevirt._typing import TYPE_CHECKING, Protocol
 from purevirt.wire.xenstore.packets import Packet
+
+if TYPE_CHECKING:
+    from purevirt.channels.xenstore.lanes import Lane
 
 __all__ = ["CHANNEL", "WHAT", "Connector", "Request", "Transport"]
 
@@ -57,6 +60,9 @@ class Connector(Protocol):
 
     async def connect(self, timeout: float | None) -> Transport:
         """A new connection. ConnectError says what is wrong; Timeout that nobody took it in time."""
+
+    async def connect_lane(self, timeout: float | None) -> Lane | None:
+        """A new connection for `lanes`; raises as `connect` does. None where there can be only one."""
 
     async def pause(self, seconds: float) -> None:
         """Let time pass: between attempts."""

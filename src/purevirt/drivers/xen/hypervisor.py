@@ -39,6 +39,8 @@ _REASONS = {
 
 _TYPES = {kind.value: kind for kind in DomainType}
 
+_STATE = 0xFF003F  # the flags that make a state, and the shutdown code
+
 # Made once for each combination of flags that is ever seen, since a listing asks for every domain again.
 _states: dict[int, tuple[DomainState, StateReason, str]] = {}
 
@@ -72,7 +74,7 @@ def _decode_flags(flags: int) -> tuple[DomainState, StateReason, str]:
 
 
 def _state(flags: int) -> tuple[DomainState, StateReason, str]:
-    flags &= 0xFF003F
+    flags &= _STATE
     known = _states.get(flags)
     if known is None:
         known = _states[flags] = _decode_flags(flags)
@@ -97,26 +99,42 @@ def domain_type(info: wire.DomainInfo) -> DomainType:
 
 def domain_info(info: wire.DomainInfo, name: str | None) -> DomainInfo:
     """One domain of a listing."""
-    state, reason, letters = _state(info.flags)
-    max_vcpu_id = info.max_vcpu_id
-    # A domain without a limit, as Domain 0 may be, has a max_pages near 2^32 or 2^64: no maximum is known.
-    max_pages = info.max_pages
+    (
+        domid,
+        flags,
+        pages,
+        max_pages,
+        outstanding,
+        _,
+        _,
+        _,
+        cpu_time,
+        vcpus,
+        last_vcpu,
+        _,
+        handle,
+        pool,
+        _,
+        _,
+    ) = info
+    state, reason, letters = _states.get(flags & _STATE) or _state(flags)
     return DomainInfo(
-        info.domid,
-        info.handle,
+        domid,
+        handle,
         name,
-        domain_type(info),
+        _TYPES[info.kind],
         state,
         reason,
-        info.tot_pages * KIB_PER_PAGE,
+        pages * KIB_PER_PAGE,
+        # A domain without a limit, as Domain 0 may be, has a max_pages near 2^32 or 2^64: no maximum is known.
         None if max_pages >= 0xFFFFFFFF else max_pages * KIB_PER_PAGE,
-        info.nr_online_vcpus,
-        None if max_vcpu_id is None else max_vcpu_id + 1,
-        info.cpu_time,
-        info.cpupool,
+        vcpus,
+        None if last_vcpu is None else last_vcpu + 1,
+        cpu_time,
+        pool,
         letters,
         None,
-        info.outstanding_pages * KIB_PER_PAGE,
+        outstanding * KIB_PER_PAGE,
     )
 
 

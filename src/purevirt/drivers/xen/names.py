@@ -93,6 +93,7 @@ class NameCache:
         if missing:
             # A name that is missing now may be written any moment, and its event then drops the None.
             names.update(zip(missing, await self._read(missing), strict=True))
+        self._store.narrow()  # from now on few names at a time are read
         if len(names) > len(keys):
             current = set(keys)
             for key in [key for key in names if key not in current]:

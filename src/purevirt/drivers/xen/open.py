@@ -24,7 +24,7 @@ from purevirt._typing import TYPE_CHECKING
 from purevirt.channels import unix
 from purevirt.channels.files import HostFiles
 from purevirt.channels.hypercall.client import HypercallClient
-from purevirt.channels.xenstore.client import StoreClient
+from purevirt.channels.xenstore.client import MANY, StoreClient
 from purevirt.channels.xenstore.locate import locate
 from purevirt.drivers.xen.driver import XenDriver
 from purevirt.errors import ConnectError, XenError
@@ -62,6 +62,7 @@ async def open_driver(
     hypercalls = await _open_hypercalls(root, mode, timeout)
     try:
         store = await _open_store(root, False, mode, timeout)
+        await _prepare(hypercalls, store, timeout)
     except BaseException:
         await hypercalls.close()
         raise
@@ -192,6 +193,16 @@ async def _open_store(root: str, read_only: bool, mode: str, timeout: float) -> 
         )
     except ConnectError as error:
         raise _explain_store(error, path, read_only) from error
+
+
+async def _prepare(hypercalls: HypercallClient, store: StoreClient, timeout: float) -> None:
+    """Where there are many domains: nearly every program reads all their names next, to list or to find one."""
+    try:
+        if len(await hypercalls.domain_infos(timeout=timeout)) >= MANY:
+            await store.widen()
+    except BaseException:
+        await store.close()
+        raise
 
 
 def _explain_store(error: ConnectError, path: str, read_only: bool) -> ConnectError:

@@ -129,6 +129,7 @@ class Decoder:
             data = self._rest + data
         packets: list[Packet] = []
         append = packets.append
+        new = tuple.__new__  # half the time of the class's own
         size = len(data)
         start = 0
         while start + 16 <= size:
@@ -143,7 +144,7 @@ class Decoder:
             end = start + 16 + length
             if end > size:
                 break
-            append(Packet(op, req_id, tx_id, data[start + 16 : end]))
+            append(new(Packet, (op, req_id, tx_id, data[start + 16 : end])))
             start = end
         self._rest = data[start:]
         return packets
