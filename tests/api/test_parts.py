@@ -16,6 +16,7 @@ import pytest
 import purevirt
 from purevirt import DomainState, testing
 from purevirt.errors import ChannelUnavailable, Closed, ConnectError, XenError
+from purevirt.programs.toolstack import Toolstack
 
 SOURCE = str(Path(__file__).resolve().parents[2] / "src")
 DISK = testing.Disk("xvda", "/images/web.img")
@@ -62,6 +63,24 @@ def test_what_guests_asked_for_meanwhile_is_answered_by_the_next_store(host: tes
     host.restart("xenstored")
     with purevirt.open(host.uri) as xen:
         assert xen.store.read(f"/local/domain/{domid}/control/feature-reboot") == "1"
+
+
+@pytest.mark.parametrize("turns", range(16))
+def test_an_order_is_obeyed_whenever_the_store_is_restarted_meanwhile(host: testing.Host, turns: int) -> None:
+    domid = host.create_domain("web", disks=[DISK]).domid
+    machine = host._machine
+
+    async def order_and_restart(toolstack: Toolstack) -> None:
+        await toolstack._store.write(f"/local/domain/{domid}/control/shutdown", "poweroff")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await machine._restart("xenstored", False)
+
+    machine.run(order_and_restart)
+    host.advance(1)
+    with purevirt.open(host.uri) as xen:
+        assert xen.count_domains() == 1
+        assert not xen.store.exists(f"/local/domain/{domid}")
 
 
 def test_a_domain_that_ends_without_a_store_is_cleaned_up_when_there_is_one(host: testing.Host) -> None:
