@@ -10,7 +10,8 @@ removes what a dead domain owned. So a node that is gone already is no error, no
 backend that is gone (each is closed in a transaction that looks first), and /vm/UUID stays if another domain has that
 UUID, as after a reboot by `xl`.
 
-Source: libxl__destroy_domid and libxl__devices_destroy, and the effects of `xl destroy` on Xen 4.17.
+Source: libxl__destroy_domid and libxl__devices_destroy of libxl, whose order this follows but for the hypervisor
+coming first.
 """
 
 from __future__ import annotations
