@@ -8,7 +8,8 @@ deadline: what waits for a guest ends a little before it with words of its own; 
 
 Which domain is meant is settled by its handle (the UUID's bytes); the id is a hint. Between the look before the lock
 and the change there is no gap in which the domain could be exchanged unless the lock had to be waited for; then it is
-looked for again."""
+looked for again.
+"""
 
 from __future__ import annotations
 
