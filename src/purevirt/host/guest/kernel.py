@@ -21,6 +21,7 @@ from purevirt.host.guest.console import Console
 from purevirt.host.guest.storering import RingTransport
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.wire.bus.rings import ConsoleRing, StoreRing
+from purevirt.wire.hypercall.numbers import HvmParam
 from purevirt.wire.xenstore import messages
 from purevirt.wire.xenstore.packets import Op
 
@@ -30,6 +31,7 @@ Handler = Callable[["Guest", str], Awaitable[None]]
 
 
 _ANNOUNCE = "announce"
+_CALLBACK_VECTOR = 2 << 56 | 0xF3  # Linux' HYPERVISOR_CALLBACK_VECTOR
 
 
 async def _announce(guest: Guest, path: str) -> None:
@@ -65,6 +67,7 @@ class Guest:
         self._events: deque[tuple[str, str]] = deque()
         self._put_by: dict[Callable[[], None], None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._gone = False
         self._news: asyncio.Future[None] | None = None
         self.transport.on_event = self._heard
         if behaviour.pv_drivers:
@@ -88,6 +91,8 @@ class Guest:
 
     def stop(self) -> None:
         """The domain is gone."""
+        self._gone = True
+        self._put_by.clear()
         self.transport.end("the domain is gone")
         if self._task is not None:
             self._task.cancel()
@@ -102,10 +107,12 @@ class Guest:
 
     def when_running(self, act: Callable[[], None]) -> None:
         """Do it now, or when the domain runs again; once, however often it was asked for meanwhile."""
+        if self._gone:
+            return
         if self.domain.runs:
             self.steps += 1
             act()
-        elif self.hypervisor.find(self.domid) is self.domain:
+        else:
             self._put_by[act] = None
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
@@ -139,6 +146,9 @@ class Guest:
                 self.failure = error
 
     async def _boot(self) -> None:
+        if self.domain.kind != "pv":
+            # How Xen is to tell it of events: by vector (2 in the highest byte), on all vCPUs.
+            self.domain.hvm_params[HvmParam.CALLBACK_IRQ] = _CALLBACK_VECTOR
         vcpus, memory = self.domain.online_vcpus, self.domain.tot_pages * 4
         self.console.print(f"simulated kernel: booting with {vcpus} vCPUs and {memory} KiB")
         await self._attempt(control.announce(self))
