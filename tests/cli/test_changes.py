@@ -20,7 +20,7 @@ from tests.support.rpc_peer import RpcPeer
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[testing.Host]:
-    with testing.Host(held=True) as simulated:
+    with testing.Host(held=True, xend=False) as simulated:
         yield simulated
 
 

@@ -485,7 +485,7 @@ def test_it_goes_on_without_xend(tmp_path: Path) -> None:
 def test_the_process(tmp_path: Path) -> None:
     sources = str(Path(sys.modules["purevirt"].__file__ or "").parents[1])
     with (
-        testing.Host(str(tmp_path / "host")) as host,
+        testing.Host(str(tmp_path / "host"), xend=False) as host,
         subprocess.Popen(
             [sys.executable, "-m", "purevirt", "rostore", "--root", host.root],
             stdout=subprocess.PIPE,
@@ -527,7 +527,7 @@ def test_xens_own_tools(tmp_path: Path) -> None:
             assert '/local/domain/1/name = "test"\n' in listed
             assert "hush" not in listed
             assert "shutdown" not in listed
-            assert "(n0)" in (await run("xenstore-ls", "-fp", "/local/domain/1/memory")).stdout
+            assert "(n0" in (await run("xenstore-ls", "-fp", "/local/domain/1/memory")).stdout
             assert (await run("xenstore-read", "/local/domain/1/data/secret", check=False)).returncode
             refused = await run("xenstore-write", "/local/domain/1/name", "mine", check=False)
             assert refused.returncode

@@ -413,7 +413,7 @@ async def _agree(host: World) -> None:
 
 @pytest.fixture
 def simulated() -> Iterator[testing.Host]:
-    with testing.Host() as host:
+    with testing.Host(xend=False) as host:
         yield host
 
 

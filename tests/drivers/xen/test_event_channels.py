@@ -18,7 +18,7 @@ from tests.support.rpc_peer import RpcPeer
 
 @pytest.fixture
 def host() -> Iterator[testing.Host]:
-    with testing.Host(empty=True) as found:
+    with testing.Host(empty=True, xend=False) as found:
         found.create_domain("web")
         yield found
 
@@ -234,6 +234,18 @@ def test_with_hypercalls_the_journal_adds_what_the_daemon_changed_and_nothing_tw
         (EventSource.HYPERVISOR, EventKind.SUSPENDED),
         (EventSource.XEND, EventKind.CHANGED),
     ]
+
+
+def test_the_journal_knows_why_the_daemon_ended_a_domain(host: testing.Host, journal: Journal) -> None:
+    with purevirt.open(host.uri) as connection, connection.events(["stopped"], poll=60.0) as events:
+        ref = connection.lookup_by_name("web")._ref
+        journal.events.append(
+            Event(1, 1.0, EventSource.XEND, EventKind.STOPPED, 1, ref.uuid, "web", "destroyed")
+        )
+        host.destroy("web")
+        event = events.next(timeout=30)
+    assert event is not None
+    assert (event.detail, event.libvirt_detail) == ("destroyed", 1)
 
 
 def test_a_daemon_that_is_restarted_is_waited_for_while_hypercalls_tell_the_rest(
