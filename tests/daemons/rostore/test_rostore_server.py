@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import purevirt
 from purevirt import testing
 from purevirt.channels.xenstore import aio
 from purevirt.channels.xenstore.client import StoreClient
@@ -503,6 +504,11 @@ def test_the_process(tmp_path: Path) -> None:
                 return await guest.read("/local/domain/1/name")
 
         assert asyncio.run(read()) == b"test"
+        with purevirt.open_read_only(host.uri) as connection:  # what the store alone can tell
+            (domain,) = [found for found in connection.domain_infos() if found.name == "test"]
+            assert (domain.domid, domain.type, domain.cpu_time_ns) == (1, purevirt.DomainType.PV, None)
+            devices = connection.lookup_by_name("test").block_devices()
+            assert [disk.source for disk in devices] == ["/var/lib/xen/images/test.img"]
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
         assert process.returncode == 0

@@ -213,6 +213,9 @@ def test_a_lost_daemon_is_an_error_for_whoever_waits_for_its_journal(host: testi
         events.next(timeout=1)
     assert caught.value.operation == "journal"
     with RpcPeer(host.root, {"journal": journal}):
+        journal.add(EventKind.CHANGED, "nobody can say when")
+        assert (event := events.next(timeout=30)) is not None
+        assert event.kind is EventKind.LOST
         journal.add(EventKind.CHANGED, "rename")
         assert (event := events.next(timeout=30)) is not None
         assert event.detail == "rename"
@@ -260,6 +263,8 @@ def test_a_daemon_that_is_restarted_is_waited_for_while_hypercalls_tell_the_rest
     assert event.kind is EventKind.SUSPENDED
     assert events.next(timeout=0.05) is None
     with RpcPeer(host.root, {"journal": journal}):
+        assert (event := events.next(timeout=30)) is not None
+        assert event.kind is EventKind.LOST
         journal.add(EventKind.CHANGED, "set_vcpus")
         assert (event := events.next(timeout=30)) is not None
         assert event.detail == "set_vcpus"
