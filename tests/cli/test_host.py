@@ -17,8 +17,11 @@ from purevirt.cli.app import run
 ENVIRONMENT = {"PYTHONPATH": str(Path(purevirt.__file__).resolve().parents[1]), "PATH": "/usr/bin:/bin"}
 
 
+@pytest.mark.parametrize("options", [(), ("--no-xend",)])
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> None:
+def test_it_serves_until_it_is_stopped(
+    tmp_path: Path, stop: signal.Signals, options: tuple[str, ...]
+) -> None:
     command = [
         sys.executable,
         "-m",
@@ -29,6 +32,7 @@ def test_it_serves_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> 
         "--domains",
         "3",
         "--json",
+        *options,
     ]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
@@ -40,6 +44,7 @@ def test_it_serves_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> 
             with purevirt.open(told["uri"]) as host:
                 assert [info.name for info in host.domain_infos()] == ["Domain-0", "test1", "test2", "test3"]
                 assert host.version().minor == 17
+                assert os.path.exists(f"{tmp_path}/h/run/purevirt/xend.sock") is not bool(options)
             served.send_signal(stop)
             assert served.wait(20) == 0
             assert served.stderr.read() == ""
