@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from purevirt.daemons.xend.journal import Journal
+from purevirt.daemons.xend.observer import POLL
 from purevirt.errors import InvalidConfig
-from purevirt.model import Event, EventKind, EventSource
+from purevirt.model import DomainInfo, Event, EventKind, EventSource
 from purevirt.wire.hypercall.numbers import ShutdownCode
 from tests.daemons.xend.world import Xend, both, until
 
@@ -104,6 +105,47 @@ def test_domains_that_come_and_go_are_seen_without_anybody_asking(tmp_path: Path
                 ("store", "created", "other", None),
                 ("store", "stopped", "other", "unknown"),
             ]
+
+    asyncio.run(main())
+
+
+def test_many_domains_that_come_are_few_looks(tmp_path: Path) -> None:
+    """A watch names no domain, and each look lists them all."""
+
+    async def main() -> None:
+        async with asyncio.timeout(30), both(tmp_path) as (host, xend):
+            looks = 0
+            rests: list[float] = []
+            go_on = asyncio.Event()
+            driver = xend.supervisor.link.driver
+            list_domains = driver.list_domains
+
+            async def counted() -> list[DomainInfo]:
+                nonlocal looks
+                looks += 1
+                return await list_domains()
+
+            async def rest(seconds: float) -> None:
+                rests.append(seconds)
+                await go_on.wait()
+
+            driver.list_domains = counted  # type: ignore[method-assign]
+            xend.supervisor.observer._rest = rest
+            await host.create("first")
+            await until(lambda: rests)
+            assert looks == 1  # at once
+            for number in range(40):
+                await host.create(f"d{number}")
+            gone = await host.create("gone")
+            host.hypervisor.destroy(gone.domid)
+            await host.release(gone.domid)
+            assert looks == 1
+            go_on.set()
+            await until(lambda: len(rests) >= 2)
+            assert looks == 2
+            created = [name for _, kind, name, _ in xend.events() if kind == "created"]
+            assert created == ["first", *(f"d{number}" for number in range(40))]
+            assert all(0 <= seconds <= POLL for seconds in rests)
 
     asyncio.run(main())
 

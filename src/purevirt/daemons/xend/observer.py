@@ -4,6 +4,11 @@ A watch connection hears of domains that come and go (@introduceDomain, @release
 shut down or crashed); each time, the list is compared with what it was. What no watch tells (pauses, renames, crashes
 under an old xenstored) is found by comparing every POLL seconds, and only while somebody waits for the journal.
 
+A watch does not say which domain it is about, and a look lists them all: a thousand that are made one after another
+would be a thousand listings of up to a thousand. So a look that a watch has caused is followed by a rest, REST times as
+long as it took, but POLL at the most; what the watches say meanwhile is one look, after it. The first of many, and
+whatever happens on a host where little does, is looked at at once.
+
 What xend itself does is in the journal already, so it must not be found again: `did` brings the list up to date, and
 domains that were `touched` while a look was under way are left out of it and looked at once more.
 """
@@ -13,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from purevirt.channels.xenstore.watches import Reconnected, Watcher
@@ -22,10 +28,13 @@ from purevirt.daemons.xend.locks import Locks
 from purevirt.errors import Closed, XenError
 from purevirt.model import DomainInfo, EventKind, EventSource, StateReason
 
-__all__ = ["POLL", "Observer"]
+__all__ = ["POLL", "REST", "Observer"]
 
 POLL = 0.25
 """How often the domains are looked at while somebody waits, in seconds."""
+
+REST = 3.0
+"""How much longer than a look the rest after it is: looks for watches take a quarter of the time, at the most."""
 
 _SPECIAL = ("@introduceDomain", "@releaseDomain")
 _PAUSE = 0.5  # before a lost watch connection is sought again, beside the watcher's own patience
@@ -47,13 +56,22 @@ _Key = tuple[int, bytes]
 
 
 class Observer:
-    """Compares. One per supervisor."""
+    """Compares. One per supervisor. `rest` waits for so many seconds."""
 
-    def __init__(self, link: Link, journal: Journal, locks: Locks, *, poll: float = POLL) -> None:
+    def __init__(
+        self,
+        link: Link,
+        journal: Journal,
+        locks: Locks,
+        *,
+        poll: float = POLL,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._link = link
         self._journal = journal
         self._locks = locks
         self._poll = poll
+        self._rest = rest
         self._known: dict[_Key, _Seen] | None = None
         self._looking = asyncio.Lock()
         self._touched: set[bytes] = set()
@@ -109,8 +127,11 @@ class Observer:
             if any(isinstance(found, Reconnected) for found in notices):
                 # The store was restarted: the other connection is gone as well, and may not know it yet.
                 self._owed_to_listener = True
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         await self.look(EventSource.STORE)
         self._owed_to_listener = False
+        await self._rest(min(REST * (clock() - begun), self._poll))
 
     def _begin_polling(self) -> None:
         if self._polling is None or self._polling.done():
@@ -175,7 +196,8 @@ class Observer:
             if self._known is None:
                 self._known = now
                 return
-            for key in {*self._known, *now}:
+            # In an order that makes sense to a reader: what has gone, then what is there, as it came.
+            for key in [*(key for key in self._known if key not in now), *now]:
                 if key[1] in uncertain or self._locks.held(key[1]):
                     self._owed = True
                     continue
