@@ -267,6 +267,33 @@ def test_a_reader_that_goes_away_is_no_error(host: testing.Host) -> None:
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
+@pytest.mark.parametrize("command", ["list", "domstats", "store tree /", "list --json", "explain"])
+@pytest.mark.parametrize(
+    ("where", "status", "said"),
+    [
+        (">&-", 0, ""),
+        (">/dev/full", 1, "cannot write the output: No space left on device"),
+        (">&- 2>&-", 0, ""),
+    ],
+)
+def test_output_that_nobody_takes(
+    host: testing.Host, command: str, where: str, status: int, said: str
+) -> None:
+    environment = {"PYTHONPATH": str(Path(testing.__file__).resolve().parents[1]), "PATH": "/usr/bin:/bin"}
+    line = f'"{sys.executable}" -m purevirt -c "{host.uri}" {command} {where}'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert len(done.stderr.splitlines()) == (1 if said else 0), done.stderr
+    assert said in done.stderr
+
+
+def test_a_message_ends_before_the_hint(purevirt: Terminal) -> None:
+    purevirt("dominfo", "test", "extra", status=2)
+    assert "extra argument (extra). See 'purevirt dominfo --help'." in purevirt.err
+    purevirt("dominfo", status=2)
+    assert purevirt.err == "purevirt: Missing argument 'DOMAIN'. See 'purevirt dominfo --help'.\n"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_are_printed(capsys: pytest.CaptureFixture[str], shell: str) -> None:
     assert run(["completion", shell]) == 0

@@ -11,8 +11,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """The console script."""
-    from purevirt.cli import quick
+    from purevirt.cli import quick, session
 
+    session.ensure_output()
     gc.disable()  # so short a program has no garbage worth looking for
     status = quick.run(sys.argv[1:])
     if status is None:

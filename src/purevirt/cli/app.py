@@ -20,7 +20,7 @@ import click
 
 from purevirt import errors
 from purevirt._version import __version__
-from purevirt.cli.session import Session, abandon_output, report
+from purevirt.cli.session import Session, abandon_output, report, report_unwritten
 
 __all__ = ["COMMANDS", "cli", "run"]
 
@@ -183,12 +183,17 @@ def run(arguments: Sequence[str]) -> int:
             raise  # how click ends a completion
         abandon_output()  # click turns a broken pipe into a SystemExit
         return 0
+    except OSError as error:
+        return report_unwritten(error, as_json=session.json)
     finally:
         session.close()
 
 
 def _see(name: str, message: str) -> str:
-    return "" if "--help" in message or "Did you mean" in message else f" See '{name} --help'."
+    if "--help" in message or "Did you mean" in message:
+        return ""
+    stop = "" if message.endswith((".", "?", "!")) else "."
+    return f"{stop} See '{name} --help'."
 
 
 def _usage(message: str) -> dict[str, object]:

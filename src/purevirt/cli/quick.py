@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from purevirt._typing import NoReturn
-from purevirt.cli.session import Session, abandon_output, report
+from purevirt.cli.session import Session, abandon_output, report, report_unwritten
 
 __all__ = ["run"]
 
@@ -51,6 +51,8 @@ def run(arguments: Sequence[str]) -> int | None:
         return report(error, as_json=session.json)
     except BrokenPipeError:
         abandon_output()
+    except OSError as error:
+        return report_unwritten(error, as_json=session.json)
     except KeyboardInterrupt:
         return 130
     finally:

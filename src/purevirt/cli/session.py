@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import purevirt
     from purevirt.errors import XenError
 
-__all__ = ["Session", "abandon_output", "report"]
+__all__ = ["Session", "abandon_output", "ensure_output", "report", "report_unwritten"]
 
 
 class Session:
@@ -50,6 +50,22 @@ def report(error: XenError, *, as_json: bool) -> int:
     else:
         print("purevirt: " + " ".join(str(error).split("\n")), file=sys.stderr)
     return error.exit_status
+
+
+def report_unwritten(error: OSError, *, as_json: bool) -> int:
+    """Tell that the output could not be written (a full disk), or a file not be used; returns the exit status."""
+    from purevirt.errors import XenError
+
+    abandon_output()  # what is left in its buffer fails no second time
+    what = "cannot write the output" if error.filename is None else f"cannot use {error.filename}"
+    return report(XenError(f"{what}: {error.strerror or error}"), as_json=as_json)
+
+
+def ensure_output() -> None:
+    """Streams that were closed (`>&-`) are written nowhere: no socket of ours may get their number."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
 
 
 def abandon_output() -> None:
