@@ -325,7 +325,7 @@ def test_rename(play: Callable[[Scene], None]) -> None:
         assert await host.store.read(f"/vm/{uuid}/name") == "Web server-1.ä".encode()
         assert "named 'other' already" in await refused(DomainExists, xend.call("rename", 1, name="other"))
         await refused(DomainExists, xend.call("rename", 1, name="Domain-0"))
-        for wrong in ("", "12", "a/b", " a", "a\n", "x" * 257, "\x1b[31m"):
+        for wrong in ("", "12", str(uuid), "a/b", " a", "a\n", "x" * 257, "\x1b[31m"):
             await refused(InvalidConfig, xend.call("rename", 1, name=wrong))
         assert await xend.call("domain_name", 1) == "Web server-1.ä"
         await xend.call("rename", 1, name="Web server-1.ä")  # its own name is nobody else's

@@ -6,6 +6,8 @@ conflicts with whoever gives the same name meanwhile: two domains never end up w
 
 from __future__ import annotations
 
+import re
+
 from purevirt.channels.xenstore.client import Transaction
 from purevirt.daemons.xend.toolstack.base import Host, living, not_domain_0, shown
 from purevirt.errors import DomainExists, InvalidConfig, NoSuchDomain
@@ -13,6 +15,7 @@ from purevirt.model import DomainInfo
 
 __all__ = ["check_name", "rename"]
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LONGEST = 256  # bytes; nodes take some 2000, but names are shown in tables
 
 
@@ -26,6 +29,8 @@ def check_name(name: str) -> None:
         reason = "it holds a slash"
     elif name.isdigit():
         reason = "digits alone are an id"
+    elif _UUID.fullmatch(name):
+        reason = "it is a UUID"
     elif not name.isprintable() or name != name.strip():
         reason = "it holds what cannot be printed, or blanks at its ends"
     else:
