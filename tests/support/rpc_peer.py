@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from purevirt._run import run_blocking
+from purevirt.channels.xend import SOCKET
 from purevirt.drivers.xen.driver import XenDriver
-from purevirt.drivers.xen.open import DAEMON_SOCKET, open_driver
+from purevirt.drivers.xen.open import open_driver
 from purevirt.errors import Unsupported, XenError
 from purevirt.formats import xend_json
 from purevirt.formats.xend_json import Call
@@ -35,7 +36,7 @@ class RpcPeer(HttpPeer):
         self.functions.update(functions or {})
         self._driver: XenDriver | None = None
         self._turn = threading.Lock()
-        path = Path(root + DAEMON_SOCKET)
+        path = Path(root + SOCKET)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         super().__init__(str(path), self._answer)

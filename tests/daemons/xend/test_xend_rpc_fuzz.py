@@ -9,9 +9,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from purevirt.channels.xend import CALL_PATH
 from purevirt.daemons.xend.http import Request
 from purevirt.daemons.xend.operations import OPERATIONS
-from purevirt.daemons.xend.rpc import PATH, Rpc
+from purevirt.daemons.xend.rpc import Rpc
 from purevirt.model import Caller
 from tests.daemons.xend.world import ADMIN, NOBODY, OPERATOR, READER, both
 
@@ -68,7 +69,7 @@ def test_whatever_a_call_says(tmp_path: Path) -> None:
 
             async def one(body: bytes, caller: Caller) -> None:
                 headers = (("content-type", "application/json"),)
-                response = await rpc.handle(Request("POST", PATH, headers, body, caller))
+                response = await rpc.handle(Request("POST", CALL_PATH, headers, body, caller))
                 document = json.loads(response.body)
                 if response.status == 200:
                     assert set(document) == {"result"}

@@ -9,15 +9,14 @@ import json
 from collections.abc import Mapping
 
 from purevirt._typing import TYPE_CHECKING
+from purevirt.channels.xend import CALL_PATH
 from purevirt.channels.xend.transport import CHANNEL, WHAT, Request, Transport, media_type
 from purevirt.errors import LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from purevirt.channels.xend.classic import Fields, Reply
 
-__all__ = ["CALL_PATH", "GRACE", "XendClient"]
-
-CALL_PATH = "/purevirt/v1/call"
+__all__ = ["GRACE", "XendClient"]
 
 GRACE = 1.0
 """How many seconds longer than the call's own time limit its answer is waited for: the daemon keeps the limit as

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-__all__ = ["DEVICES", "SOCKETS", "candidates", "locate"]
+__all__ = ["DEVICES", "READ_ONLY", "SOCKETS", "candidates", "locate"]
 
 SOCKETS = ("/var/run/xenstored/socket", "/run/xenstored/socket")
 READ_ONLY = "/run/purevirt/socket_ro"

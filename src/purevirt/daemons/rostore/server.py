@@ -10,23 +10,19 @@ import logging
 import os
 import resource
 import socket
-import struct
 
-from purevirt.channels.xenstore.locate import locate
+from purevirt.channels.xenstore.locate import READ_ONLY, SOCKETS, locate
 from purevirt.daemons.rostore.allowed import SPECIAL, Shown, shown_as
 from purevirt.daemons.rostore.client import Client
 from purevirt.daemons.rostore.upstream import Upstream
-from purevirt.daemons.xend import sockets
+from purevirt.daemons.xend import access, sockets
 from purevirt.errors import ConnectError
 
-__all__ = ["SOCKET", "ReadOnlyStore"]
+__all__ = ["ReadOnlyStore"]
 
-SOCKET = "/run/purevirt/socket_ro"
-CLASSIC = "/var/run/xenstored/socket_ro"
+_CLASSIC = SOCKETS[0] + "_ro"
 CONNECTIONS = 4000
 """At most; and never more than a third of the files that the process may have open, for xend needs the rest."""
-
-_UCRED = struct.Struct("@iII")
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +32,8 @@ class ReadOnlyStore:
 
     def __init__(self, root: str = "", *, connections: int | None = None) -> None:
         self.root = root
-        self.path = root + SOCKET
-        self._link = root + CLASSIC
+        self.path = root + READ_ONLY
+        self._link = root + _CLASSIC
         self._linked = False
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._limit = min(CONNECTIONS, files // 3) if connections is None else connections
@@ -92,10 +88,10 @@ class ReadOnlyStore:
 
     def admit(self, client: Client, sock: socket.socket) -> bool:
         """Whether there is room for one more of this user's."""
-        try:
-            _, uid, _ = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-        except OSError:
+        peer = access.peer_of(sock)
+        if peer is None:
             return False
+        uid = peer.uid
         mine = self._users.get(uid, 0)
         if len(self._clients) >= self._limit or (uid and mine >= self._limit // 2):
             _log.info("no room for a client of user %d in the read-only store", uid)
@@ -171,6 +167,6 @@ class _Admitted(Client):
 def served(root: str) -> bool:
     """Whether somebody serves the read-only store of that host already."""
     try:
-        return sockets.answers(root + SOCKET)
+        return sockets.answers(root + READ_ONLY)
     except ConnectError:
         return False

@@ -15,10 +15,11 @@ import grp
 import os
 import socket
 import struct
+from typing import NamedTuple
 
 from purevirt.model import Caller, Role
 
-__all__ = ["NOBODY", "READERS", "Doorman"]
+__all__ = ["NOBODY", "READERS", "Doorman", "Peer", "peer_of"]
 
 READERS = "xen"
 """The group whose members may look, unless another is named."""
@@ -32,6 +33,22 @@ _SO_PEERGROUPS = getattr(
 )  # Linux 4.13; the same number on every architecture we serve
 _ROOM = 1024  # what Python's getsockopt takes at most: 256 groups
 _INVALID = 0xFFFFFFFF
+
+
+class Peer(NamedTuple):
+    """The process at the other end of a Unix socket, as the kernel knows it: whoever connected."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_of(sock: socket.socket) -> Peer | None:
+    """Who connected; None if the kernel does not say."""
+    try:
+        return Peer(*_UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)))
+    except (OSError, struct.error):
+        return None
 
 
 class Doorman:
@@ -54,10 +71,10 @@ class Doorman:
         """Who is at the other end."""
         if sock.family != socket.AF_UNIX:
             return Caller(NOBODY, NOBODY, 0, self._anonymous)
-        try:
-            pid, uid, gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-        except (OSError, struct.error):
+        peer = peer_of(sock)
+        if peer is None:
             return Caller(NOBODY, NOBODY, 0, Role.NONE)
+        pid, uid, gid = peer
         if uid == _INVALID or gid == _INVALID:
             return Caller(NOBODY, NOBODY, max(pid, 0), Role.NONE)
         if uid in (0, self._own):

@@ -13,14 +13,14 @@ from __future__ import annotations
 import json
 import logging
 
+from purevirt.channels.xend import CALL_PATH
 from purevirt.daemons.xend.http import Request, Response
 from purevirt.daemons.xend.supervisor import Supervisor
 from purevirt.errors import InvalidConfig, XenError
 from purevirt.formats import xend_json
 
-__all__ = ["LONGEST_BODY", "PATH", "Rpc"]
+__all__ = ["LONGEST_BODY", "Rpc"]
 
-PATH = "/purevirt/v1/call"
 LONGEST_BODY = 1 << 18
 """Bytes of a request, less than the server takes of anybody; the longest that makes sense is a list of CPUs."""
 
@@ -69,7 +69,7 @@ class Rpc:
 
 def _misaddressed(request: Request) -> Response | None:
     if request.method != "POST":
-        return _failure(405, f"{PATH} takes POST, not {request.method[:20]}")
+        return _failure(405, f"{CALL_PATH} takes POST, not {request.method[:20]}")
     if len(request.body) > LONGEST_BODY:
         return _failure(413, f"a call has at most {LONGEST_BODY} bytes")
     kind = (request.header("content-type") or "").partition(";")[0].strip().lower()

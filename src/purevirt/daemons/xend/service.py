@@ -20,21 +20,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from purevirt.channels.files import HostFiles
+from purevirt.channels.xend import CALL_PATH, CLASSIC_SOCKET, SOCKET
 from purevirt.daemons.rostore.server import ReadOnlyStore, served
 from purevirt.daemons.xend import access, audit, http, sockets
 from purevirt.daemons.xend.classic import ClassicFace
 from purevirt.daemons.xend.http import Handler, Request, Response
 from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.link import Link
-from purevirt.daemons.xend.rpc import PATH, Rpc
+from purevirt.daemons.xend.rpc import Rpc
 from purevirt.daemons.xend.supervisor import Supervisor
 from purevirt.daemons.xend.toolstack.native import NativeToolstack
 from purevirt.model import Caller, Role
 
-__all__ = ["CLASSIC_SOCKET", "SOCKET", "Options", "Service", "run"]
-
-SOCKET = "/run/purevirt/xend.sock"
-CLASSIC_SOCKET = "/var/lib/xend/xend-socket"
+__all__ = ["Options", "Service", "run"]
 
 _GRACE = 5.0  # for requests that are being worked on when the daemon is ended
 
@@ -113,7 +111,7 @@ class Service:
         self._stack.push_async_callback(classic.close)
 
         async def handle(request: Request) -> Response:
-            if request.target.partition("?")[0] == PATH:
+            if request.target.partition("?")[0] == CALL_PATH:
                 return await rpc.handle(request)
             return await classic(request)
 

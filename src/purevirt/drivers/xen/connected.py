@@ -66,7 +66,7 @@ class Connected:
         return routes.explain(self.access)
 
     def _route(self, operation: str) -> Channel:
-        return routes.route(operation, self.access, self._absence)
+        return routes.route(operation, self.access, self._absence, self._files.root)
 
     # --- the channels
 

@@ -11,7 +11,8 @@ from _thread import allocate_lock
 from collections.abc import Mapping
 
 from purevirt._typing import TYPE_CHECKING, Any
-from purevirt.drivers.xen.routes import START
+from purevirt.channels import xend
+from purevirt.drivers.xen.routes import how_to_start
 from purevirt.errors import ChannelUnavailable, ConnectError, XenError
 from purevirt.model import DomainRef
 
@@ -26,17 +27,17 @@ CHANGE_TIMEOUT = 30.0
 
 
 class Daemon:
-    """The Xen daemon that listens at `path`; `mode` is "blocking" or "aio"."""
+    """The Xen daemon of the host below `root`; `mode` is "blocking" or "aio"."""
 
-    def __init__(self, path: str, mode: str) -> None:
-        self._path = path
+    def __init__(self, root: str, mode: str) -> None:
+        self._root = root
         self._mode = mode
         self._client: XendClient | None = None
         self._lock = allocate_lock()  # two threads make one client
 
     def another(self) -> Daemon:
         """The same daemon over connections of its own: for whoever waits long, and wants to be woken by `close`."""
-        return Daemon(self._path, self._mode)
+        return Daemon(self._root, self._mode)
 
     async def close(self) -> None:
         """Close the connections there are."""
@@ -50,7 +51,7 @@ class Daemon:
             if self._client is None:
                 from purevirt.channels.xend import dial
 
-                self._client = dial.client(self._path, self._mode)
+                self._client = dial.client(self._root + xend.SOCKET, self._mode)
             return self._client
 
     async def call(
@@ -78,7 +79,8 @@ class Daemon:
             )
         except ConnectError as error:
             raise ChannelUnavailable(
-                f"{operation} needs the Xen daemon, which answered when the connection was opened: {error}; {START}",
+                f"{operation} needs the Xen daemon, which answered when the connection was opened: {error}; "
+                + how_to_start(self._root),
                 operation=operation,
                 domain=_domain(ref),
                 channel="daemon",

@@ -21,7 +21,7 @@ import os
 from types import ModuleType
 
 from purevirt._typing import TYPE_CHECKING
-from purevirt.channels import unix
+from purevirt.channels import unix, xend
 from purevirt.channels.files import HostFiles
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.xenstore.client import MANY, StoreClient
@@ -33,10 +33,7 @@ from purevirt.model import Access
 if TYPE_CHECKING:
     from purevirt.drivers.xen.daemon import Daemon
 
-__all__ = ["DAEMON_SOCKET", "is_dom0", "open_driver"]
-
-DAEMON_SOCKET = "/run/purevirt/xend.sock"
-"""Where the Xen daemon listens, below a host's root."""
+__all__ = ["is_dom0", "open_driver"]
 
 READ_TIMEOUT = 10.0
 """The default deadline of a read, in seconds."""
@@ -91,14 +88,14 @@ async def _open_read_only(root: str, files: HostFiles, mode: str, timeout: float
 
 
 def _daemon_absence(root: str) -> str | None:
-    absence = unix.absence(root + DAEMON_SOCKET, what="the Xen daemon", channel="daemon")
+    absence = unix.absence(root + xend.SOCKET, what="the Xen daemon", channel="daemon")
     return None if absence is None else str(absence)
 
 
 def _daemon(root: str, mode: str) -> Daemon:
     from purevirt.drivers.xen.daemon import Daemon
 
-    return Daemon(root + DAEMON_SOCKET, mode)
+    return Daemon(root, mode)
 
 
 async def _open_daemon(root: str, mode: str, timeout: float) -> tuple[Daemon | None, str]:

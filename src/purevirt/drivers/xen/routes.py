@@ -16,9 +16,14 @@ from purevirt._typing import NamedTuple
 from purevirt.errors import ChannelUnavailable, ReadOnly, Unsupported, XenError
 from purevirt.model import Access, Channel, Route
 
-__all__ = ["START", "Row", "Served", "explain", "route", "row", "table"]
+__all__ = ["Row", "Served", "explain", "how_to_start", "route", "row", "table"]
 
-START = "start it with 'purevirt xend' (or 'systemctl start purevirt-xend')"
+
+def how_to_start(root: str) -> str:
+    """What a user does about a daemon that does not run, on the host below `root`."""
+    if root:
+        return f"start it with 'purevirt xend --root {root}'"
+    return "start it with 'purevirt xend' (or 'systemctl start purevirt-xend')"
 
 
 class Served(NamedTuple):
@@ -165,11 +170,11 @@ def table() -> dict[str, Row]:
 _known: dict[tuple[str, Access], Channel] = {}
 
 
-def route(operation: str, access: Access, absence: str | None = None) -> Channel:
+def route(operation: str, access: Access, absence: str | None = None, root: str = "") -> Channel:
     """The channel whose answer counts. Where there is none, an error with the reason.
 
     ReadOnly: it changes something. ChannelUnavailable: it is the daemon's, and none answered when the connection was
-    opened (`absence` says why). Unsupported: it takes hypercalls.
+    opened (`absence` says why; `root` is where to start one). Unsupported: it takes hypercalls.
     """
     known = _known.get((operation, access))
     if known is not None:
@@ -177,12 +182,14 @@ def route(operation: str, access: Access, absence: str | None = None) -> Channel
     found = row(operation)
     served = found.on(access)
     if not served.channels:
-        raise _not_served(operation, found, served, access, absence)
+        raise _not_served(operation, found, served, access, absence, root)
     _known[operation, access] = served.channels[0]
     return served.channels[0]
 
 
-def _not_served(operation: str, found: Row, served: Served, access: Access, absence: str | None) -> XenError:
+def _not_served(
+    operation: str, found: Row, served: Served, access: Access, absence: str | None, root: str
+) -> XenError:
     if found.change and access.read_only:
         return ReadOnly(
             f"{operation} changes a domain, and this connection is read-only: nothing was sent",
@@ -191,8 +198,8 @@ def _not_served(operation: str, found: Row, served: Served, access: Access, abse
     if not found.rw.channels:
         why = f" ({absence})" if absence else ""
         return ChannelUnavailable(
-            f"{operation} needs the Xen daemon, and none answered when the connection was opened{why}; {START}, "
-            "then open the connection again",
+            f"{operation} needs the Xen daemon, and none answered when the connection was opened{why}; "
+            f"{how_to_start(root)}, then open the connection again",
             operation=operation,
             channel="daemon",
         )
