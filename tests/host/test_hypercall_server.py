@@ -17,7 +17,7 @@ from purevirt.channels.hypercall.aio import AsyncioTransport
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.errors import Closed
 from purevirt.host.clock import HeldClock
-from purevirt.host.hypercall_server import HypercallServer
+from purevirt.host.hypercall_server import HypercallServer, _Client
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.wire.hypercall.frames import HELLO_SIZE, AnswerDecoder, encode_call
 from purevirt.wire.hypercall.values import Extent, Hypercall
@@ -86,7 +86,8 @@ def test_a_client_that_does_not_read_is_not_read_from(tmp_path: Path) -> None:
         frame = encode_call(1, Hypercall(99, (), (Extent(0, b"\1" * size),)))
         for _ in range(64):
             writer.write(frame)
-        (served,) = server._clients
+        (served,) = server.connections
+        assert isinstance(served, _Client)
         other = await HypercallClient.open(await AsyncioTransport.connect(server.path, 5))
         while not served._full:
             await other.version()

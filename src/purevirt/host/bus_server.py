@@ -6,17 +6,14 @@ connection.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
-import os
-import socket
 from collections.abc import Callable
 
-from purevirt.channels.unix import BindAddress, remove_stale
 from purevirt.errors import ProtocolError
 from purevirt.host.bus import Bus
 from purevirt.host.grants import GrantRefused
+from purevirt.host.listener import Connection, Listener
 from purevirt.host.memory import XenError
 from purevirt.wire.bus.frames import READ_ONLY, BusOp, Notice, Request, RequestDecoder, encode_notice
 from purevirt.wire.bus.numbers import GrantStatus
@@ -24,67 +21,35 @@ from purevirt.wire.bus.rings import PAGE
 
 __all__ = ["BusServer"]
 
-_BACKLOG = 100
 _DOM0 = 0
 
 
-class BusServer:
-    """Listens at `path`, from `start` to `stop`. The socket file has the mode of the devices: 0600."""
+class BusServer(Listener):
+    """Listens at `path`, from `start` to `stop`."""
+
+    what = "the bus of a simulated host"
+    channel = "bus"
 
     def __init__(self, bus: Bus, path: str) -> None:
+        super().__init__(path)
         self.bus = bus
-        self.path = path
-        self._server: asyncio.Server | None = None
-        self._clients: set[_Client] = set()
         self.served = 0
         """How many requests were served."""
 
-    @property
-    def clients(self) -> int:
-        """How many are connected."""
-        return len(self._clients)
-
-    async def start(self) -> None:
-        """Listen. A stale socket is replaced; ConnectError if one is in use, OSError if none can be made."""
-        remove_stale(self.path, what="the bus of a simulated host", channel="bus")
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with BindAddress(self.path) as address:
-                sock.bind(address)
-            os.chmod(self.path, 0o600)
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: _Client(self), sock=sock, backlog=_BACKLOG)
-        except BaseException:
-            sock.close()
-            raise
-
-    async def stop(self) -> None:
-        """Close all connections, and remove the socket file."""
-        if self._server is None:
-            return
-        server, self._server = self._server, None
-        server.close()
-        for client in list(self._clients):
-            client.drop()
-        with contextlib.suppress(OSError):
-            os.unlink(self.path)
+    def connection(self) -> Connection:
+        return _Client(self)
 
 
-class _Client(asyncio.Protocol):
+class _Client(Connection):
     def __init__(self, server: BusServer) -> None:
+        super().__init__(server)
         self._server = server
         self._bus = server.bus
         self._decoder = RequestDecoder()
-        self._transport: asyncio.Transport | None = None
         self._ports: set[int] = set()
         self._masked: dict[int, bool] = {}  # port: whether an event came since
         self._handles: set[int] = set()
         self._rung: list[int] | None = None  # ports that rang while a request is served
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server._clients.add(self)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -116,7 +81,7 @@ class _Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._server._clients.discard(self)
+        super().connection_lost(exc)
         for port in self._ports:
             with contextlib.suppress(XenError):
                 self._bus.channels.close(_DOM0, port)
