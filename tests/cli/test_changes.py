@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from purevirt import Connection, Events, testing
-from purevirt.cli.app import COMMANDS, run
+from purevirt.cli.app import COMMANDS
 from purevirt.drivers.xen.routes import table
 from purevirt.errors import DomainExists, Timeout, WrongState
 from purevirt.formats.xend_json import Call
 from purevirt.model import VcpuCount
 from tests.support.rpc_peer import RpcPeer
+from tests.support.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
@@ -47,30 +48,6 @@ class Xend(RpcPeer):
 def xend(host: testing.Host) -> Iterator[Xend]:
     with Xend(host.root) as daemon:
         yield daemon
-
-
-class Terminal:
-    def __init__(self, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
-        self.uri, self.capsys = uri, capsys
-
-    def __call__(self, *arguments: str, status: int = 0) -> str:
-        got = run(["-c", self.uri, *arguments])
-        captured = self.capsys.readouterr()
-        assert got == status, captured
-        if status:
-            assert len(captured.err.splitlines()) == 1, captured.err
-            assert captured.out == ""
-            return captured.err
-        assert captured.err == ""
-        return captured.out
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "--json"))
-
-
-@pytest.fixture
-def purevirt(host: testing.Host, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(host.uri, capsys)
 
 
 LINES: list[tuple[list[str], str, dict[str, object], str]] = [

@@ -8,45 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from purevirt import testing
 from purevirt.cli.app import COMMANDS, run
+from tests.support.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[testing.Host]:
     with testing.Host(xend=False) as simulated:
         yield simulated
-
-
-class Terminal:
-    """Runs command lines against one host; keeps what they printed."""
-
-    def __init__(self, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
-        self.uri, self.capsys = uri, capsys
-
-    def __call__(self, *arguments: str, status: int = 0) -> str:
-        self.status = run(["-c", self.uri, *arguments])
-        captured = self.capsys.readouterr()
-        self.err = captured.err
-        assert self.status == status, captured
-        if status == 0:
-            assert captured.err == "" or "inactive" in captured.err
-        else:
-            assert len(captured.err.splitlines()) == 1, captured.err
-            assert captured.out == ""
-        return captured.out
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "--json"))
-
-
-@pytest.fixture
-def purevirt(host: testing.Host, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(host.uri, capsys)
 
 
 def test_list_has_virshs_columns_first(purevirt: Terminal) -> None:
