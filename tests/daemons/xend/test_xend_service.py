@@ -443,6 +443,23 @@ def test_the_process_says_ready_and_ends_on_a_signal(
     assert not os.path.exists(f"{simulated.root}/run/purevirt/xend.sock")
 
 
+def test_a_group_that_is_none_is_told(simulated: testing.Host) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "purevirt", "xend", "--root", simulated.root, "--reader-group", "no such"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": SOURCES},
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("xend: serving on ")
+        assert (
+            process.stderr.readline()
+            == "xend: there is no group 'no such': nobody is in it until it is made\n"
+        )
+        process.terminate()
+        assert process.wait(20) == 0
+
+
 def test_a_process_that_cannot_start_says_why(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "purevirt.daemons.xend", str(tmp_path)],

@@ -55,7 +55,7 @@ def host(
             if empty:
                 _populate(served, domains, min(262144, memory_kib // (2 * max(domains, 1))))
             if not no_xend:
-                served.restart("xend")  # now: it looks at the whole host for each domain that comes
+                served.restart("xend")  # only now: it looks at the whole host as domains come
             if session.json:
                 click.echo(json.dumps({"uri": served.uri, "domains": domains, "xen": release}))
             else:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from purevirt.model import Caller, Role
 
-__all__ = ["NOBODY", "READERS", "Doorman", "Peer", "peer_of"]
+__all__ = ["NOBODY", "READERS", "Doorman", "Peer", "peer_of", "unknown_groups"]
 
 READERS = "xen"
 """The group whose members may look, unless another is named."""
@@ -101,6 +101,11 @@ class Doorman:
             self._gids = (_gid(operators), _gid(readers))
             self._stamp = stamp
         return self._gids
+
+
+def unknown_groups(*names: str | None) -> list[str]:
+    """Those of these groups that do not exist, so that nobody is a member."""
+    return [name for name in names if name and _gid(name) is None]
 
 
 def _gid(name: str | None) -> int | None:

@@ -133,12 +133,21 @@ async def run(options: Options, ready: Callable[[str], None] | None = None) -> N
     service = Service(options)
     await service.start()
     try:
-        (ready or _say_ready)(service.socket)
+        if ready is None:
+            _say_ready(service.socket, options)
+        else:
+            ready(service.socket)
         await ended.wait()
     finally:
         await service.stop()
 
 
-def _say_ready(path: str) -> None:
+def _say_ready(path: str, options: Options) -> None:
     print("ready", flush=True)
     print(f"xend: serving on {path}", file=sys.stderr, flush=True)
+    for group in access.unknown_groups(options.reader_group, options.operator_group):
+        print(
+            f"xend: there is no group {group!r}: nobody is in it until it is made",
+            file=sys.stderr,
+            flush=True,
+        )
