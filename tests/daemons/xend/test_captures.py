@@ -14,7 +14,8 @@ from purevirt.daemons.xend.classic import ClassicFace
 from purevirt.model import BlockDevice, Interface
 from purevirt.wire import sxp
 from purevirt.wire.sxp import Node
-from tests.daemons.xend.double import Double, Guest, Line, host_files
+from tests.daemons.xend.double import Double, Guest, host_files
+from tests.daemons.xend.line import Line
 
 DATA = Path(__file__).parents[2] / "data" / "xend"
 

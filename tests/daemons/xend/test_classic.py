@@ -21,7 +21,8 @@ from purevirt.errors import ChannelUnavailable, InvalidConfig, NoSuchDomain, Tim
 from purevirt.formats import xend_sxpr
 from purevirt.model import BlockDevice, DomainStats, DomainType, Interface
 from purevirt.model.access import Caller, Role
-from tests.daemons.xend.double import ADMIN, READER, Double, Guest, Line, until
+from tests.daemons.xend.double import ADMIN, READER, Double, Guest
+from tests.daemons.xend.line import Line, until
 
 FORM = ("content-type", "application/x-www-form-urlencoded")
 BROWSER = (("user-agent", "Mozilla"), ("accept", "text/html"))

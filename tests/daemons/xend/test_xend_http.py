@@ -8,34 +8,15 @@ import os
 import resource
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from purevirt.daemons.xend.http import DEFAULTS, Limits, Request, Response, serve
 from purevirt.model.access import Caller, Role
-from tests.daemons.xend.double import ADMIN, Line, answer, until
-
-GET = b"GET /xend HTTP/1.1\r\nHost: h\r\n\r\n"
-OURS = b"GET /purevirt/v1/x HTTP/1.1\r\nHost: h\r\n\r\n"
-
-
-async def echo(request: Request) -> Response:
-    """Says what was asked."""
-    text = f"{request.method} {request.target} {len(request.body)} {request.body[:20]!r}"
-    return Response(200, "OK", (("X-tEsT", "1"),), text.encode())
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(40):
-            await test()
-
-    asyncio.run(bounded())
+from tests.daemons.xend.double import ADMIN
+from tests.daemons.xend.line import GET, OURS, Line, answer, echo, run, until
 
 
 async def emptied(line: Line) -> None:
@@ -500,54 +481,5 @@ def test_closing_does_not_wait_for_ever(tmp_path: Path) -> None:
             await line.server.close(grace=0.01)
             assert await reader.read() == b""
             writer.close()
-
-    run(test)
-
-
-pieces = st.lists(
-    st.sampled_from(
-        [
-            GET,
-            OURS,
-            b"POST /x HTTP/1.1\r\n",
-            b"Host: h\r\n",
-            b"Content-Length: 5\r\n",
-            b"Transfer-Encoding: chunked\r\n",
-            b"Expect: 100-continue\r\n",
-            b"Upgrade: x\r\nConnection: upgrade\r\n",
-            b"Connection: keep-alive\r\n",
-            b"\r\n",
-            b"5\r\nabcde\r\n",
-            b"0\r\n\r\n",
-            b"hello",
-            b"\0",
-            b"\xff",
-            b" ",
-        ]
-    )
-    | st.binary(max_size=20),
-    max_size=12,
-).map(b"".join)
-
-
-@given(st.lists(st.tuples(pieces, st.integers(0, 100)), min_size=1, max_size=4))
-def test_no_bytes_hang_or_end_the_server(
-    tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[bytes, int]]
-) -> None:
-    async def test() -> None:
-        async with Line(tmp_path_factory.mktemp("f") / "s", echo) as line:
-            for data, cut in sent:
-                reader, writer = await line.open()
-                with suppress(OSError):
-                    writer.write(data[:cut])
-                    await asyncio.sleep(0)
-                    writer.write(data[cut:])
-                    writer.write_eof()
-                    async with asyncio.timeout(5):
-                        got = await reader.read()
-                    assert not got or got.startswith(b"HTTP/1.1 ")
-                    assert b"HTTP/1.1 5" not in got.replace(b"HTTP/1.1 501", b"")
-                writer.close()
-            assert (await line.talk(GET)).startswith(b"HTTP/1.1 200")
 
     run(test)
