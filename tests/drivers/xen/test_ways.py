@@ -262,6 +262,21 @@ def test_a_daemon_lost_later_is_an_error_and_one_that_comes_back_is_asked_again(
         do(looking.close)
 
 
+@pytest.mark.parametrize("part", ["xenstored", "hypervisor"])
+def test_a_lost_channel_is_an_error_that_names_operation_channel_and_reason(part: testing.Part) -> None:
+    channel = "store" if part == "xenstored" else "hypervisor"
+    with testing.Host(xend=False) as host, purevirt.open(host.uri) as connection:
+        connection.domain_infos()
+        host.kill(part)
+        host.restart(part)
+        for _ in range(2):  # a connection that is lost does not come back by itself
+            with pytest.raises(errors.Closed, match="is lost") as caught:
+                connection.domain_infos()
+            assert (caught.value.operation, caught.value.channel) == ("list_domains", channel)
+        with purevirt.open(host.uri) as another:
+            assert another.domain_infos()
+
+
 def test_a_user_without_a_role_is_served_by_the_store_alone(host: testing.Host) -> None:
     with RpcPeer(host.root, role=Role.NONE), purevirt.open_read_only(host.uri) as connection:
         assert not connection.has_daemon

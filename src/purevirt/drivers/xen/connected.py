@@ -6,7 +6,7 @@ channel's answer counts, and takes that one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from purevirt._typing import TYPE_CHECKING, Any, TypeVar
 from purevirt.channels.files import HostFiles
@@ -14,7 +14,7 @@ from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen import routes, storeview
 from purevirt.drivers.xen.names import NameCache
-from purevirt.errors import ChannelUnavailable, DomainAmbiguous, NoSuchDomain
+from purevirt.errors import ChannelUnavailable, Closed, DomainAmbiguous, NoSuchDomain
 from purevirt.model import Access, Channel, DomainRef
 from purevirt.wire.hypercall.messages import DomainInfo as WireInfo
 
@@ -146,7 +146,7 @@ def served(method: Method) -> Method:
 
     def ask(self: Connected, *values: object, **named: object) -> object:
         if self._route(operation) is not Channel.DAEMON:
-            return method(self, *values, **named)
+            return _named(operation, method(self, *values, **named))
         arguments = dict(zip(parameters, values, strict=False)) | named
         ref = arguments.pop("ref", None)
         assert ref is None or isinstance(ref, DomainRef)
@@ -155,6 +155,15 @@ def served(method: Method) -> Method:
     ask.__doc__ = method.__doc__
     ask.operation = operation  # type: ignore[attr-defined]
     return ask  # type: ignore[return-value]
+
+
+async def _named(operation: str, answer: Awaitable[T]) -> T:
+    """A channel that is lost knows only itself; what was wanted of it is told here."""
+    try:
+        return await answer
+    except Closed as error:
+        error.operation = error.operation or operation
+        raise
 
 
 def shown(ref: DomainRef) -> str:
