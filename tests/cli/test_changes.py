@@ -113,7 +113,11 @@ def test_a_change_may_be_given_another_time_limit(purevirt: Terminal, xend: Xend
 
 
 def test_schedinfo_sets_and_shows(purevirt: Terminal, xend: Xend) -> None:
-    assert purevirt("schedinfo", "test").split() == ["Scheduler:", "credit2", "weight:", "256", "cap:", "0"]
+    assert purevirt("schedinfo", "test").splitlines() == [
+        "Scheduler      : credit2",
+        "weight         : 256",
+        "cap            : 0",
+    ]
     assert not xend.calls
     purevirt("schedinfo", "test", "--weight", "512")
     purevirt("schedinfo", "test", "--set", "weight=100,cap=50")

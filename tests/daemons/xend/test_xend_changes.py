@@ -247,6 +247,8 @@ def test_set_max_memory(play: Callable[[Scene], None]) -> None:
         await xend.call("set_max_memory", "test", kib=200000)
         assert host.hypervisor.domain(1).max_pages * 4 == 201024
         assert "131072 KiB" in await refused(InvalidConfig, xend.call("set_max_memory", "test", kib=1000))
+        too_much = await refused(InvalidConfig, xend.call("set_max_memory", "test", kib=1 << 50))
+        assert "at the most" in too_much
         assert host.hypervisor.domain(1).max_pages * 4 == 201024
 
     play(scene)

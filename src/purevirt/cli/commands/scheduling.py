@@ -48,9 +48,12 @@ def schedinfo(
     if session.json:
         output.print_json(parameters)
         return
-    output.block(
-        [("Scheduler", parameters.scheduler), ("weight", parameters.weight), ("cap", parameters.cap)]
-    )
+    for key, value in (
+        ("Scheduler", parameters.scheduler),
+        ("weight", parameters.weight),
+        ("cap", parameters.cap),
+    ):
+        print(f"{key:<15}: {output.text(value)}")  # as virsh: its scripts cut at the colon
 
 
 @click.command("cpupool-list")

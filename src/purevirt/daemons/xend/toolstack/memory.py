@@ -70,8 +70,9 @@ async def set_max_memory(host: Host, domain: DomainInfo, kib: int) -> None:
     if domain.domid == 0:
         least = max(least, DOMAIN_0_LEAST)
     if not least <= kib <= _MOST:
+        bound = f"{least} KiB (its target) or more" if kib < least else f"{_MOST} KiB at the most"
         raise InvalidConfig(
-            f"the maximum of domain {shown(domain)} can be {least} KiB (its target) or more, not {kib}",
+            f"the maximum of domain {shown(domain)} can be {bound}, not {kib}",
             operation="set_max_memory",
             domain=shown(domain),
         )
