@@ -88,3 +88,9 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
             await test()
 
     asyncio.run(bounded())
+
+
+async def emptied(line: Line) -> None:
+    """Until the server has no connection left."""
+    async with asyncio.timeout(10):
+        await until(lambda: line.server.connections == 0)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from purevirt import testing
-from purevirt.daemons.xend import sockets
+from purevirt.daemons.xend import rpc, sockets
 from purevirt.daemons.xend.service import Options, Service
 from purevirt.errors import ChannelUnavailable, ConnectError
 from purevirt.programs.xend import start_xend
@@ -376,6 +376,28 @@ def test_a_call_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
             await _agree(host)
             assert await asking == (200, {"result": None})
             await stopping
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_news_and_hangs_up_is_waited_for_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc, "HANG_UP_POLL", 0.001)
+
+    async def main() -> None:
+        async with asyncio.timeout(30), both(tmp_path) as (host, daemon):
+            body = json.dumps({"operation": "journal", "arguments": {"since": 0, "wait": 300.0}}).encode()
+            head = (
+                "POST /purevirt/v1/call HTTP/1.1\r\nhost: x\r\n"
+                f"content-type: application/json\r\ncontent-length: {len(body)}"
+            )
+            _, writer = await asyncio.open_unix_connection(f"{host.root}/run/purevirt/xend.sock")
+            writer.write(head.encode() + b"\r\n\r\n" + body)
+            journal = daemon.supervisor.journal
+            await until(lambda: journal.waiting == 1)
+            writer.close()
+            await until(lambda: journal.waiting == 0)
 
     asyncio.run(main())
 

@@ -48,12 +48,13 @@ def schedinfo(
     if session.json:
         output.print_json(parameters)
         return
-    for key, value in (
-        ("Scheduler", parameters.scheduler),
-        ("weight", parameters.weight),
-        ("cap", parameters.cap),
-    ):
-        print(f"{key:<15}: {output.text(value)}")  # as virsh: its scripts cut at the colon
+    _line("Scheduler", parameters.scheduler)
+    for key, number in (("weight", parameters.weight), ("cap", parameters.cap)):
+        _line(key, number)
+
+
+def _line(key: str, value: object) -> None:
+    print(f"{key:<15}: {output.text(value)}")  # as virsh: its scripts cut at the colon
 
 
 @click.command("cpupool-list")

@@ -5,7 +5,8 @@ this promises:
 
 - Every wait has a deadline: for the next request, for its head, its body, the answer, and for the client to take it.
   When there are too many connections, one that is still sending its request gives way to the next, of the user who has
-  most of those: nobody can lock others out by opening sockets.
+  most of those; and no user but an admin has more than half of them, whatever they wait for: nobody can lock others
+  out by opening sockets.
 - Every request that can be understood at all gets an answer, and one that cannot gets the status that says so. A
   handler that fails is a 500; nothing that a client sends ends the server.
 - What a client asked for is done, and noted, even if it is gone by then: only the answer is dropped.
@@ -22,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import select
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -88,7 +90,8 @@ class Server:
         self._identify = identify
         self._limits = limits
         self._keeps = keeps
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], int] = {}  # for which user
+        self._users: Counter[int] = Counter()
         # Whose request is not whole yet, the longest first, and for which user.
         self._reading: dict[asyncio.Task[None], int] = {}
         self._bodies: dict[asyncio.Task[None], int] = {}  # bytes of the request that is received or worked on
@@ -148,13 +151,24 @@ class Server:
             _log.exception("a connection whose peer cannot be told")
             peer.close()
             return
+        if caller.role < Role.ADMIN and self._users[caller.uid] >= self._limits.connections // 2:
+            mine = [task for task, uid in self._reading.items() if uid == caller.uid]
+            if not mine:  # all of them are waited for
+                _log.info("user %d has too many connections", caller.uid)
+                peer.close()
+                return
+            mine[0].cancel()
         task = asyncio.create_task(self._converse(peer, caller))
-        self._tasks.add(task)
+        self._tasks[task] = caller.uid
+        self._users[caller.uid] += 1
         self._reading[task] = caller.uid
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        uid = self._tasks.pop(task)
+        self._users[uid] -= 1
+        if not self._users[uid]:
+            del self._users[uid]
         self._reading.pop(task, None)
         self._bodies.pop(task, None)
         self._room.set()
@@ -234,7 +248,14 @@ class Server:
             raise Refused(408, "Request timeout", "the request did not arrive in time") from None
         if head.method == b"CONNECT":  # the one method whose answer would change the protocol
             raise Refused(501, "Not implemented", "Request method not supported (CONNECT)")
-        return Request(head.method.decode("ascii"), head.target.decode("ascii"), headers, body, caller)
+        return Request(
+            head.method.decode("ascii"),
+            head.target.decode("ascii"),
+            headers,
+            body,
+            caller,
+            lambda: _hung_up(sock),
+        )
 
     async def _head(self, connection: h11.Connection, sock: socket.socket) -> h11.Request | None:
         event = connection.next_event()
@@ -315,6 +336,13 @@ class Server:
         async with asyncio.timeout(self._limits.linger_time):
             while await loop.sock_recv(sock, _CHUNK):
                 pass
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    """Whether the other side has closed it altogether; over TCP that shows only when it refuses what it is sent."""
+    poller = select.poll()
+    poller.register(sock, 0)  # a hang-up and an error are told whatever is asked for
+    return bool(poller.poll(0))
 
 
 def _current() -> asyncio.Task[None]:

@@ -12,14 +12,23 @@ from purevirt.model.access import Caller
 __all__ = ["DEFAULTS", "Handler", "Limits", "Refused", "Request", "Response", "head_of", "plain", "refusal"]
 
 
+def _never() -> bool:
+    return False
+
+
 class Request(NamedTuple):
-    """One request, complete. `headers` have names in lower case; `target` is as it was sent, printable ASCII."""
+    """One request, complete. `headers` have names in lower case; `target` is as it was sent, printable ASCII.
+
+    `hung_up` tells whether whoever asked has gone altogether, as far as the kernel says; one that only sends no more is
+    still there.
+    """
 
     method: str
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
     caller: Caller
+    hung_up: Callable[[], bool] = _never
 
     def header(self, name: str) -> str | None:
         """The first header of that name (in lower case)."""
@@ -48,7 +57,8 @@ class Limits(NamedTuple):
     bodies: int = 64 << 20
     """Of all requests that are being received or worked on."""
     connections: int = 800
-    """Above it, each new connection ends one that is still sending its request, and is let in a little later."""
+    """Above it, each new connection ends one that is still sending its request, and is let in a little later; half of
+    it is the most that one user may have, unless it is an admin."""
     idle_time: float = 300.0
     """For the next request to begin, on a connection that is kept."""
     head_time: float = 10.0

@@ -10,19 +10,24 @@ connection: nothing in the request can claim it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from collections.abc import Coroutine
 
 from purevirt.channels.xend import CALL_PATH
 from purevirt.daemons.xend.http import Request, Response
 from purevirt.daemons.xend.supervisor import Supervisor
-from purevirt.errors import InvalidConfig, XenError
+from purevirt.errors import Closed, InvalidConfig, XenError
 from purevirt.formats import xend_json
 
 __all__ = ["LONGEST_BODY", "Rpc"]
 
 LONGEST_BODY = 1 << 18
 """Bytes of a request, less than the server takes of anybody; the longest that makes sense is a list of CPUs."""
+
+HANG_UP_POLL = 1.0
+"""How often it is looked whether somebody who waits for news is still there, in seconds."""
 
 _REASONS = {
     200: "OK",
@@ -56,15 +61,29 @@ class Rpc:
             if wrong is not None:
                 return wrong
             call = xend_json.parse_call(_parse(request.body))
-            value = await self._supervisor.call(
+            answer = self._supervisor.call(
                 request.caller, call.operation, call.domain, call.arguments, call.timeout
             )
+            value = await (_while_wanted(answer, request) if call.operation == "journal" else answer)
             return _answer(200, {"result": xend_json.encode(value)})
         except XenError as error:
             return _answer(xend_json.status_of(error), xend_json.error_document(error))
         except Exception:
             _log.exception("a call could not be served")
             return _failure(500, "the Xen daemon met a fault of its own; its log says which")
+
+
+async def _while_wanted(answer: Coroutine[object, object, object], request: Request) -> object:
+    """The answer of what may wait for minutes, and changes nothing: given up when nobody is there to be told."""
+    work = asyncio.ensure_future(answer)
+    try:
+        while not work.done():
+            await asyncio.wait((work,), timeout=HANG_UP_POLL)
+            if not work.done() and request.hung_up():
+                raise Closed("the caller has gone", channel="daemon")
+        return work.result()
+    finally:
+        work.cancel()
 
 
 def _misaddressed(request: Request) -> Response | None:
