@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import statistics
+import struct
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Row", "interleave", "milliseconds", "options", "pin", "pin_with", "show"]
+__all__ = ["Row", "interleave", "milliseconds", "options", "pin", "pin_server", "pin_with", "show"]
 
 
 class Row(NamedTuple):
@@ -56,10 +58,22 @@ def pin_with(*programs: str, cpu: int = 0) -> None:
     for status in Path("/proc").glob("[0-9]*/comm"):
         try:
             if status.read_text().strip() in programs:
-                for task in (status.parent / "task").iterdir():
-                    os.sched_setaffinity(int(task.name), {cpu})
+                _pin_process(status.parent, cpu)
         except OSError:
             continue  # it has ended
+
+
+def pin_server(path: str, cpu: int = 0) -> None:
+    """The same for the process that listens on a Unix socket, whatever its name is (a Python program's is Python's)."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(path)
+        pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    _pin_process(Path(f"/proc/{pid}"), cpu)
+
+
+def _pin_process(process: Path, cpu: int) -> None:
+    for task in (process / "task").iterdir():
+        os.sched_setaffinity(int(task.name), {cpu})
 
 
 def show(

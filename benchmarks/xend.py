@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable
 
 import purevirt
 from benchmarks import report, simulated
@@ -54,9 +55,12 @@ def measure(rounds: int, seconds: float) -> tuple[dict[str, float], list[report.
         figures["% of a core, idle"] = share(pid, seconds)
         uri = root_uri(root)
         with purevirt.open(uri) as direct, purevirt.open_read_only(uri) as connection:
-            candidates = {HYPERCALLS: direct.domain_infos, DAEMON: connection.domain_infos}
-            for function in (*candidates.values(), *candidates.values()):
-                if len(function()) != DOMAINS + 1:
+            candidates: dict[str, Callable[[], object]] = {
+                HYPERCALLS: direct.domain_infos,
+                DAEMON: connection.domain_infos,
+            }
+            for _ in range(2):
+                if not len(direct.domain_infos()) == len(connection.domain_infos()) == DOMAINS + 1:
                     raise RuntimeError("some domains are not listed")
             rows = report.interleave(candidates, rounds)
             figures["MiB, after listings"] = simulated.rss_mib(pid)
