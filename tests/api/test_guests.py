@@ -342,10 +342,33 @@ def test_a_domain_that_somebody_else_destroys_is_cleaned_up_after(
 
 
 def test_a_thousand_domains_boot_and_are_listed() -> None:
-    with testing.Host(empty=True, memory_kib=64 << 20) as host, purevirt.open(host.uri) as xen:
+    with testing.Host(empty=True, memory_kib=64 << 20, xend=False) as host, purevirt.open(host.uri) as xen:
         for number in range(1000):
             host.create_domain(f"d{number}", memory_kib=4096)
         infos = xen.domain_infos()
         assert [info.name for info in infos] == ["Domain-0", *(f"d{number}" for number in range(1000))]
         features = [f"/local/domain/{info.domid}/control/feature-poweroff" for info in infos[1:]]
         assert set(xen.store.read_many(features)) == {"1"}
+
+
+@pytest.mark.parametrize(("pv_drivers", "expected"), [(True, 2 << 56 | 0xF3), (False, 0)])
+def test_a_guest_with_drivers_tells_xen_how_to_send_it_events(
+    host: testing.Host, pv_drivers: bool, expected: int
+) -> None:
+    domid = host.create_domain("web", type="hvm", pv_drivers=pv_drivers).domid
+    assert host._machine.hypervisor.domain(domid).hvm_params.get(0, 0) == expected
+
+
+def test_an_nmi_is_mentioned_and_the_power_button_obeyed(
+    host: testing.Host, xen: purevirt.Connection
+) -> None:
+    domid = host.create_domain("web", type="hvm").domid
+
+    def press(trigger: int) -> None:
+        host._machine.call(lambda: host._machine.hypervisor.trigger(domid, 0, trigger))
+
+    press(0)
+    assert host.console("web").endswith("NMI on vCPU 0\n")
+    press(3)
+    host.advance(1)
+    assert xen.count_domains() == 1

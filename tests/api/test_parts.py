@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 import purevirt
 from purevirt import DomainState, testing
 from purevirt.errors import ChannelUnavailable, Closed, ConnectError, XenError
+from purevirt.programs.toolstack import Toolstack
 
+SOURCE = str(Path(__file__).resolve().parents[2] / "src")
 DISK = testing.Disk("xvda", "/images/web.img")
 
 
@@ -57,6 +63,24 @@ def test_what_guests_asked_for_meanwhile_is_answered_by_the_next_store(host: tes
     host.restart("xenstored")
     with purevirt.open(host.uri) as xen:
         assert xen.store.read(f"/local/domain/{domid}/control/feature-reboot") == "1"
+
+
+@pytest.mark.parametrize("turns", range(16))
+def test_an_order_is_obeyed_whenever_the_store_is_restarted_meanwhile(host: testing.Host, turns: int) -> None:
+    domid = host.create_domain("web", disks=[DISK]).domid
+    machine = host._machine
+
+    async def order_and_restart(toolstack: Toolstack) -> None:
+        await toolstack._store.write(f"/local/domain/{domid}/control/shutdown", "poweroff")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await machine._restart("xenstored", False)
+
+    machine.run(order_and_restart)
+    host.advance(1)
+    with purevirt.open(host.uri) as xen:
+        assert xen.count_domains() == 1
+        assert not xen.store.exists(f"/local/domain/{domid}")
 
 
 def test_a_domain_that_ends_without_a_store_is_cleaned_up_when_there_is_one(host: testing.Host) -> None:
@@ -175,3 +199,63 @@ def test_a_crash_is_seen_after_all_restarts(host: testing.Host) -> None:
     host.crash("web")
     with purevirt.open(host.uri) as xen:
         assert xen.lookup_by_name("web").state()[0] is DomainState.CRASHED
+
+
+def test_the_xen_daemon_is_a_part_like_the_others(host: testing.Host) -> None:
+    socket = f"{host.root}/run/purevirt/xend.sock"
+    assert os.path.exists(socket)
+    host.kill("xend")
+    assert not os.path.exists(socket)
+    host.create_domain("web")
+    host.restart("xend")
+    assert os.path.exists(socket)
+    host.restart("xenstored")
+    host.restart("xend")
+    with purevirt.open(host.uri) as xen:
+        assert xen.lookup_by_name("web").id() == 1
+
+
+def test_a_host_without_the_xen_daemon() -> None:
+    with testing.Host(empty=True, xend=False) as host:
+        assert not os.path.exists(f"{host.root}/run/purevirt/xend.sock")
+        host.create_domain("web")
+        host.restart("xend")
+        assert os.path.exists(f"{host.root}/run/purevirt/xend.sock")
+
+
+def test_xenstored_can_be_a_process_of_its_own(host: testing.Host, tmp_path: Path) -> None:
+    """The very bus and pages, from another process: guests are served, and go on with the process after it."""
+    domid = host.create_domain("web").domid
+    state = f"{tmp_path}/state"
+    with purevirt.open(host.uri) as xen:
+        tree = xen.store.tree("/")
+    for number in range(2):
+        host.kill("xenstored")
+        if not number:
+            os.rename(f"{host.root}/var/lib/xenstored/state", state)
+        with store_process(host.root, state):
+            path = f"{host.root}/var/run/xenstored/socket"
+            with purevirt.store.open(path) as store, store.watch(f"/local/domain/{domid}/control") as watch:
+                assert store.tree("/") == tree
+                watch.drain()
+                store.write(f"/local/domain/{domid}/control/sysrq", "h")
+                while store.read(f"/local/domain/{domid}/control/sysrq"):
+                    watch.next(20)  # until the guest has taken it
+    assert host.console("web").count("sysrq: h") == 2
+
+
+@contextmanager
+def store_process(root: str, state: str) -> Iterator[None]:
+    """Its pidfile is a FIFO, which opens once it listens."""
+    ready = Path(f"{state}.pid")
+    os.mkfifo(ready)
+    command = [sys.executable, "-m", "purevirt.daemons.xenstored", "--state", state, "--pidfile", str(ready)]
+    command += ["--socket", f"{root}/var/run/xenstored/socket"]
+    command += ["--bus", f"{root}/dev/xen/bus", "--memory", f"{root}/dev/xen/memory"]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": SOURCE}) as process:
+        try:
+            assert int(ready.read_text()) == process.pid
+            yield
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +24,7 @@ from tests.support.rpc_peer import RpcPeer
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[testing.Host]:
-    with testing.Host(held=True) as simulated:
+    with testing.Host(held=True, xend=False) as simulated:
         yield simulated
 
 
@@ -273,3 +277,36 @@ def test_event_has_an_end(purevirt: Terminal) -> None:
     assert "suspended" in purevirt("event", "--list").splitlines()
     assert "lost" in purevirt.json("event", "--list")
     assert "no active domain" in purevirt("event", "--domain", "nobody", status=3)
+
+
+# --- completion
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["suspend", "te"], ["test"]),
+        (["event", "--domain", ""], ["Domain-0", "test"]),
+        (["event", "--event", "susp"], ["suspended"]),
+        (["shutdown", "--mode", "p"], ["poweroff"]),
+        (["trigger", "test", "n"], ["nmi"]),
+        (["inj"], ["inject-nmi"]),
+    ],
+)
+def test_the_shell_is_offered_what_fits(host: testing.Host, words: list[str], offered: list[str]) -> None:
+    line = ["purevirt", "-c", host.uri, *words]
+    done = subprocess.run(
+        [sys.executable, "-m", "purevirt"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "PYTHONPATH": str(Path(testing.__file__).resolve().parents[1]),
+            "PATH": "/usr/bin:/bin",
+            "_PUREVIRT_COMPLETE": "bash_complete",
+            "COMP_WORDS": shlex.join(line),
+            "COMP_CWORD": str(len(line) - 1),
+        },
+    )
+    assert done.stderr == ""
+    assert [entry.partition(",")[2] for entry in done.stdout.splitlines()] == offered

@@ -18,7 +18,7 @@ from purevirt.cli.app import COMMANDS, run
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[testing.Host]:
-    with testing.Host() as simulated:
+    with testing.Host(xend=False) as simulated:
         yield simulated
 
 

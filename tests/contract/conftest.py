@@ -47,16 +47,19 @@ class Facts:
         return next(guest for guest in self.guests if guest.type == "pv")
 
 
-@pytest.fixture(scope="session")
-def facts() -> Iterator[Facts]:
+@pytest.fixture(scope="session", params=["with a daemon", "without a daemon"])
+def facts(request: pytest.FixtureRequest) -> Iterator[Facts]:
+    """A simulated host with the Xen daemon, and one without; on a real one, whether it runs is as it is."""
     uri = os.environ.get("PUREVIRT_CONTRACT_URI")
     if uri is not None:
+        if request.param != "with a daemon":
+            pytest.skip("one round is enough: the host's daemon runs, or does not")
         known = json.loads(Path(os.environ["PUREVIRT_CONTRACT_FACTS"]).read_text())
         yield Facts(uri, [Guest(**guest) for guest in known["guests"]])
         return
     from purevirt import testing
 
-    with testing.Host(empty=True) as host:
+    with testing.Host(empty=True, xend=request.param == "with a daemon") as host:
         guests = []
         kinds: list[tuple[Kind, list[dict[str, str]], list[dict[str, str]]]]
         kinds = [("pv", [DISK], [VIF]), ("pvh", [], []), ("hvm", [], [])]
@@ -135,3 +138,27 @@ def either(request: pytest.FixtureRequest, do: Caller, facts: Facts) -> Iterator
     connection = do.open(facts.uri, request.param)
     yield connection
     do(connection.close)
+
+
+@pytest.fixture
+def alone(ro: Any) -> Any:
+    """Read-only, with the store alone."""
+    if ro.has_daemon:
+        pytest.skip("the Xen daemon runs on this host")
+    return ro
+
+
+@pytest.fixture
+def told(ro: Any) -> Any:
+    """Read-only, with the Xen daemon."""
+    if not ro.has_daemon:
+        pytest.skip("no Xen daemon runs on this host")
+    return ro
+
+
+@pytest.fixture
+def changing(rw: Any) -> Any:
+    """With every right, and with the Xen daemon."""
+    if not rw.has_daemon:
+        pytest.skip("no Xen daemon runs on this host")
+    return rw

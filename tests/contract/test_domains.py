@@ -44,8 +44,8 @@ def test_every_domain_is_listed_completely(do: Caller, rw: Any, facts: Facts) ->
         assert info.cpupool == 0
 
 
-def test_read_only_a_listing_holds_no_measurements(do: Caller, ro: Any, facts: Facts) -> None:
-    listed = infos_by_name(do, ro)
+def test_read_only_a_listing_holds_no_measurements(do: Caller, alone: Any, facts: Facts) -> None:
+    listed = infos_by_name(do, alone)
     assert "Domain-0" in listed
     for guest in facts.guests:
         info = listed[guest.name]
@@ -128,9 +128,44 @@ def test_vcpus_have_times_and_affinity(do: Caller, rw: Any, facts: Facts) -> Non
         assert vcpus[0].hard_affinity
 
 
-def test_read_only_vcpus_need_hypercalls(do: Caller, ro: Any, facts: Facts) -> None:
+@pytest.mark.parametrize("method", ["vcpus", "scheduler_parameters"])
+def test_read_only_vcpus_need_hypercalls(do: Caller, alone: Any, facts: Facts, method: str) -> None:
     with pytest.raises(Unsupported, match="needs hypercalls"):
-        do(do(ro.lookup_by_id, facts.pv.domid).vcpus)
+        do(getattr(do(alone.lookup_by_id, facts.pv.domid), method))
+
+
+def test_the_daemon_lists_what_hypercalls_list(do: Caller, rw: Any, told: Any) -> None:
+    before, theirs, after = do(rw.domain_infos), do(told.domain_infos), do(rw.domain_infos)
+    for first, info, last in zip(before, theirs, after, strict=True):
+        assert first.cpu_time_ns <= info.cpu_time_ns <= last.cpu_time_ns
+        state = {
+            "state": None,
+            "flags": None,
+            "cpu_time_ns": None,
+            "memory_kib": None,
+            "outstanding_kib": None,
+        }
+        assert info._replace(**state) == first._replace(**state)
+        assert info.state is not DomainState.NOSTATE
+
+
+def test_the_daemon_tells_of_one_domain_what_hypercalls_tell(
+    do: Caller, rw: Any, told: Any, facts: Facts
+) -> None:
+    mine, theirs = (do(connection.lookup_by_name, facts.pv.name) for connection in (told, rw))
+    assert do(mine.scheduler_parameters) == do(theirs.scheduler_parameters)
+    assert [vcpu.hard_affinity for vcpu in do(mine.vcpus)] == [
+        vcpu.hard_affinity for vcpu in do(theirs.vcpus)
+    ]
+    assert do(mine.block_devices) == do(theirs.block_devices)
+    assert do(mine.interfaces) == do(theirs.interfaces)
+
+
+def test_shares_of_the_cpus_are_known(do: Caller, rw: Any, facts: Facts) -> None:
+    parameters = do(do(rw.lookup_by_name, facts.pv.name).scheduler_parameters)
+    assert parameters.scheduler in ("credit", "credit2")
+    assert 1 <= parameters.weight <= 65535
+    assert parameters.cap is None or parameters.cap >= 0
 
 
 def pv(do: Caller, connection: Any, guest: Guest) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
 import purevirt
-from purevirt.errors import Closed, Unsupported
+from purevirt.errors import ChannelUnavailable, Closed, Unsupported
 
 from .conftest import Caller, Facts
 
@@ -30,8 +31,8 @@ def test_the_hypervisor_says_its_version_and_interfaces(do: Caller, rw: Any) -> 
     assert str(version).startswith(f"4.{version.minor}")
 
 
-def test_read_only_the_version_comes_without_interfaces(do: Caller, rw: Any, ro: Any) -> None:
-    version, measured = do(ro.version), do(rw.version)
+def test_read_only_the_version_comes_without_interfaces(do: Caller, rw: Any, alone: Any) -> None:
+    version, measured = do(alone.version), do(rw.version)
     assert (version.major, version.minor) == (measured.major, measured.minor)
     assert (version.sysctl, version.domctl, version.verified) == (None, None, None)
 
@@ -47,8 +48,8 @@ def test_the_node_has_cpus_and_memory(do: Caller, rw: Any) -> None:
     assert node.mhz > 0
 
 
-def test_read_only_the_node_hides_what_only_the_hypervisor_knows(do: Caller, ro: Any) -> None:
-    node = do(ro.node_info)
+def test_read_only_the_node_hides_what_only_the_hypervisor_knows(do: Caller, alone: Any) -> None:
+    node = do(alone.node_info)
     assert node.machine
     assert (node.cpus, node.memory_kib, node.nodes) == (None, None, None)
 
@@ -75,10 +76,42 @@ def test_the_scheduler_is_named(do: Caller, rw: Any) -> None:
     assert scheduler.name in ("credit", "credit2", "rtds", "null", "arinc653")
 
 
-@pytest.mark.parametrize("method", ["free_memory", "numa_cells", "scheduler"])
-def test_read_only_says_what_needs_hypercalls(do: Caller, ro: Any, method: str) -> None:
+@pytest.mark.parametrize("method", ["free_memory", "numa_cells", "scheduler", "cpupools", "dmesg"])
+def test_read_only_says_what_needs_hypercalls(do: Caller, alone: Any, method: str) -> None:
     with pytest.raises(Unsupported, match="needs hypercalls"):
-        do(getattr(ro, method))
+        do(getattr(alone, method))
+
+
+@pytest.mark.parametrize("method", ["version", "hostname", "numa_cells", "scheduler", "cpupools"])
+def test_the_daemon_tells_what_hypercalls_tell(do: Caller, rw: Any, told: Any, method: str) -> None:
+    mine, theirs = do(getattr(told, method)), do(getattr(rw, method))
+    if method == "numa_cells":  # free memory moves
+        mine, theirs = ([cell._replace(free_kib=0) for cell in cells] for cells in (mine, theirs))
+    assert mine == theirs
+
+
+def test_the_daemon_tells_who_one_is(do: Caller, told: Any) -> None:
+    caller = do(told.whoami)
+    assert (caller.uid, caller.pid) == (os.geteuid(), os.getpid())
+    assert caller.role >= purevirt.Role.READER
+
+
+def test_without_a_daemon_nobody_is_anybody(do: Caller, alone: Any) -> None:
+    with pytest.raises(ChannelUnavailable, match="purevirt xend"):
+        do(alone.whoami)
+
+
+def test_every_cpu_is_in_at_most_one_pool(do: Caller, rw: Any) -> None:
+    pools = do(rw.cpupools)
+    cpus = [cpu for pool in pools for cpu in pool.cpus]
+    assert pools[0].id == 0
+    assert len(cpus) == len(set(cpus))
+    assert set(cpus) <= set(range(do(rw.node_info).cpus))
+    assert sum(pool.domains for pool in pools) == do(rw.count_domains)
+
+
+def test_xen_has_said_something(do: Caller, rw: Any) -> None:
+    assert "Xen" in do(rw.dmesg)
 
 
 def test_explain_has_a_row_for_each_operation(either: Any) -> None:

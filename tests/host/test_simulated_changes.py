@@ -204,6 +204,7 @@ def test_arm_has_no_triggers() -> None:
 
 def test_parameters_are_of_domains_with_hardware_s_help(hv: Hypervisor, domid: int) -> None:
     pvh = hv.create_domain(handle=HANDLE, kind="pvh").id
+    hv.domain(pvh).hvm_params[HvmParam.CALLBACK_IRQ] = 2 << 56 | 0xF3  # as a kernel does when it boots
     answer = hv.hypercall(calls.hvm_param(space(), hv.interface, pvh, HvmParam.CALLBACK_IRQ))
     assert calls.hvm_param_answer(answer, hv.interface) >> 56 == 2
     answer = hv.hypercall(calls.hvm_param(space(), hv.interface, pvh, HvmParam.ACPI_S_STATE))

@@ -166,7 +166,7 @@ def test_opening_loads_nothing_that_speaks_to_the_daemon() -> None:
 import socket
 from purevirt import testing
 import purevirt, sys
-with testing.Host() as host:
+with testing.Host(xend=False) as host:
     import os
     os.makedirs(host.root + "/run/purevirt", exist_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:

@@ -18,8 +18,11 @@ from purevirt.host.grants import Grants
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.wire.bus.frames import DomainChange
 from purevirt.wire.bus.numbers import ReservedGrant, Virq
+from purevirt.wire.hypercall.numbers import HvmParam
 
 __all__ = ["Bus", "Seed"]
+
+_PARAMS = (HvmParam.STORE_PFN, HvmParam.STORE_EVTCHN, HvmParam.CONSOLE_PFN, HvmParam.CONSOLE_EVTCHN)
 
 FIRST_GFN = 0x100  # below it lie, as ever, things of old machines
 
@@ -50,12 +53,18 @@ class Bus:
         store, console = self.allocate(domid), self.allocate(domid)
         for gfn, reference in ((store, ReservedGrant.XENSTORE), (console, ReservedGrant.CONSOLE)):
             self.grants.grant(domid, 0, self._pages[domid][gfn], reference=reference)
-        return Seed(
+        seed = Seed(
             store,
             self.channels.alloc_unbound(domid, 0),
             console,
             self.channels.alloc_unbound(domid, 0),
         )
+        domain = self._hypervisor.domain(domid)
+        if domain.kind != "pv":
+            # A PV kernel is told in its start_info page; these ask the hypervisor.
+            values = (seed.store_gfn, seed.store_port, seed.console_gfn, seed.console_port)
+            domain.hvm_params.update(zip(_PARAMS, values, strict=True))
+        return seed
 
     def allocate(self, domid: int) -> int:
         """Choose a page of the domain to be shared; its guest frame number."""

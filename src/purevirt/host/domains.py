@@ -12,7 +12,7 @@ one's: its last act was a hypercall, on a vCPU that was not blocked.
 from __future__ import annotations
 
 from purevirt.host.cpushares import CPU
-from purevirt.wire.hypercall.numbers import DomainFlag, EmulationFlag, HvmParam
+from purevirt.wire.hypercall.numbers import DomainFlag, EmulationFlag
 
 __all__ = ["SimDomain", "SimVcpu"]
 
@@ -32,7 +32,6 @@ _EMULATION = {
         | EmulationFlag.USE_PIRQ
     ),
 }
-_HVM_PARAMS = {int(HvmParam.CALLBACK_IRQ): 2 << 56 | 0xF3}  # as Linux: by vector 0xf3
 _NO_CODE = 0xFFFF  # Xen's shutdown code before a shutdown: all ones, more than the field's byte
 _DYING = int(DomainFlag.DYING)
 _HVM_HAP = int(DomainFlag.HVM_GUEST | DomainFlag.HAP)
@@ -109,8 +108,8 @@ class SimDomain:
         self.weight = 256
         """Of the scheduler; `cap`: in hundredths of a CPU, 0 for none."""
         self.cap = 0
-        self.hvm_params: dict[int, int] = {} if kind == "pv" else dict(_HVM_PARAMS)
-        """HVM_PARAM_*, those that are not 0. Without CALLBACK_IRQ, it is a guest without Xen's drivers."""
+        self.hvm_params: dict[int, int] = {}
+        """HVM_PARAM_*, those that are not 0. A kernel with Xen's drivers sets CALLBACK_IRQ when it boots."""
 
     def __repr__(self) -> str:
         return f"<SimDomain {self.id} {self.kind}>"

@@ -177,8 +177,8 @@ class Hypervisor:
             )
         domid = self._new_id()
         limit = (memory_kib if max_memory_kib is None else max_memory_kib) // 4
-        domain = self._add(domid, raw, kind, pages, limit, self._vcpus(vcpus, online_vcpus, load))
-        domain.paused = int(paused)
+        given = self._vcpus(vcpus, online_vcpus, load)
+        domain = self._add(domid, raw, kind, pages, limit, given, paused=paused)
         self._tell(domid, Change.CREATED)
         return domain
 
@@ -296,10 +296,20 @@ class Hypervisor:
         return [SimVcpu(number % self.spec.cpus, number < up, load, every) for number in range(count)]
 
     def _add(
-        self, domid: int, handle: bytes, kind: str, pages: int, limit: int, vcpus: list[SimVcpu]
+        self,
+        domid: int,
+        handle: bytes,
+        kind: str,
+        pages: int,
+        limit: int,
+        vcpus: list[SimVcpu],
+        *,
+        paused: bool = False,
     ) -> SimDomain:
         domain = SimDomain(domid, handle, kind, pages, limit, vcpus)
-        self.accounts.changing()
+        domain.paused = int(paused)
+        if not paused:  # else nobody's rate changes, and computing them all takes its time
+            self.accounts.changing()
         self._domains[domid] = domain
         bisect.insort(self._ids, domid)
         self._used_pages += pages

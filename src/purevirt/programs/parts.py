@@ -87,12 +87,17 @@ class HypervisorPart:
     async def start(self) -> None:
         self.hypervisor = self._first or self._make()
         self._first = None
-        self.bus = Bus(self.hypervisor, f"{self._root}/{MEMORY}")
-        self.guests = Guests(self.hypervisor, self.bus)
-        self._hypercalls = HypercallServer(self.hypervisor, f"{self._root}/{HYPERCALLS}")
-        await self._hypercalls.start()
-        self._server = BusServer(self.bus, f"{self._root}/{BUS}")
-        await self._server.start()
+        hypercalls = HypercallServer(self.hypervisor, f"{self._root}/{HYPERCALLS}")
+        await hypercalls.start()  # first: it finds out whether another host lives here
+        try:
+            self.bus = Bus(self.hypervisor, f"{self._root}/{MEMORY}")
+            self.guests = Guests(self.hypervisor, self.bus)
+            server = BusServer(self.bus, f"{self._root}/{BUS}")
+            await server.start()
+        except BaseException:
+            await hypercalls.stop()
+            raise
+        self._hypercalls, self._server = hypercalls, server
 
     async def stop(self) -> None:
         hypercalls, server = self._hypercalls, self._server

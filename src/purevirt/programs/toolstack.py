@@ -167,6 +167,13 @@ class Toolstack:
         async with self._lock:
             await self._destroy(self.find(which))
 
+    async def resume(self, which: str | int) -> None:
+        """Let a suspended domain go on, and the store tell of its next end."""
+        domid = self.find(which).domid
+        self._part.hypervisor.resume(domid)
+        with contextlib.suppress(OperationError):
+            await self._store.resume(domid)
+
     async def rename(self, which: str | int, name: str) -> None:
         """Give a domain another name."""
         resident = self.find(which)
@@ -247,6 +254,8 @@ class Toolstack:
             await self._store.introduce(domid, seed.store_gfn, seed.store_port)
         except BaseException:
             part.hypervisor.destroy(domid)
+            with contextlib.suppress(XenError):
+                await self._clean(resident)
             raise
         self._residents[domid] = resident
         if not paused:

@@ -118,7 +118,9 @@ def test_a_domain_is_changed_in_every_way(row: Interface) -> None:
         codes.append(domain.shutdown_code)
     assert codes == [ShutdownCode.SUSPEND, None]
 
-    assert run(client.hvm_param(domid, HvmParam.CALLBACK_IRQ)) != 0
+    assert run(client.hvm_param(domid, HvmParam.CALLBACK_IRQ)) == 0
+    domain.hvm_params[HvmParam.CALLBACK_IRQ] = 2 << 56 | 0xF3
+    assert run(client.hvm_param(domid, HvmParam.CALLBACK_IRQ)) == 2 << 56 | 0xF3
     run(client.destroy_domain(domid))
     assert hv.find(domid) is None
 

@@ -61,6 +61,15 @@ def test_an_error_is_handed_on_whatever_its_status(play: Play, path: str) -> Non
         play(scenario, path)
 
 
+@pytest.mark.parametrize("document", [{"timeout": float("inf")}, {"arguments": {"kib": b"1"}}])
+def test_what_json_cannot_carry_is_not_sent(play: Play, path: str, document: dict[str, object]) -> None:
+    async def scenario(client: XendClient) -> None:
+        with pytest.raises(errors.LocalProtocolError, match="JSON cannot carry that call"):
+            await client.call(document, 5.0)
+
+    play(scenario, path)
+
+
 # --- the classic tree
 
 SXP = "application/sxp"

@@ -181,6 +181,20 @@ def test_destroy_waits_for_a_backend_to_close(tmp_path: Path) -> None:
     assert seen == ["5 online 0"]
 
 
+def test_a_backend_that_no_driver_serves_is_not_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(10), both(tmp_path, backend_wait=60.0) as (host, xend):
+            for kind in ("vbd", "vif"):
+                await host.store.rm(f"/local/domain/0/backend/{kind}")
+            for kind in ("console", "vfb", "qdisk"):
+                await host.store.write(f"/local/domain/0/backend/{kind}/1/0/state", "1")
+            await xend.call("destroy", "test")
+            for kind in ("console", "vfb", "qdisk"):
+                assert not await host.store.exists(f"/local/domain/0/backend/{kind}/1")
+
+    asyncio.run(main())
+
+
 def test_what_is_left_of_a_domain_goes_even_after_the_deadline(tmp_path: Path) -> None:
     """A backend that does not close in time: the caller hears so, and the nodes go when their time has come."""
 

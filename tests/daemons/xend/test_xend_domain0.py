@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from purevirt.daemons.xend.toolstack import devicemodel, hotplug
+from purevirt.daemons.xend.toolstack import devicemodel, hotplug, records
 from purevirt.daemons.xend.toolstack.hotplug import Command
+from purevirt.model import DomainInfo, DomainState, StateReason
 
 BACKEND = "/local/domain/0/backend"
 
@@ -67,6 +69,21 @@ def test_how_a_script_ended_is_logged_and_no_error(tmp_path: Path, caplog: pytes
     assert (tmp_path / "out").read_text() == "remove backend/vbd/3/1\n"
     assert "ended with status 3: went wrong" in caplog.text
     asyncio.run(hotplug._run(Command((str(tmp_path / "missing"),), {}), "a backend"))
+
+
+def test_libxls_records_of_the_domain_go_and_no_others(tmp_path: Path) -> None:
+    uuid = UUID("6695eb01-f6a4-8304-79aa-97f2502e193f")
+    unknown = (DomainState.NOSTATE, StateReason.UNKNOWN)
+    domain = DomainInfo(3, uuid.bytes, "web", None, *unknown, None, None, None, None, None)
+    records.forget(domain, str(tmp_path))  # no directory, no matter
+    directory = tmp_path / "var/lib/xen"
+    directory.mkdir(parents=True)
+    gone = [f"userdata-d.3.{uuid}.libxl-json", f"userdata-d.3.{uuid}.xl", f"userdata-n.3.{uuid}.x"]
+    kept = [f"userdata-d.33.{uuid}.xl", "userdata-d.3.another.xl", "save", f"userdata-d.4.{uuid}.xl"]
+    for name in gone + kept:
+        (directory / name).write_text("x")
+    records.forget(domain, str(tmp_path))
+    assert sorted(path.name for path in directory.iterdir()) == sorted(kept)
 
 
 def test_which_process_is_a_domains_device_model() -> None:

@@ -371,7 +371,7 @@ def test_a_call_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
             asking = asyncio.create_task(
                 post(service.socket, {"operation": "shutdown", "domain": {"domid": 1}})
             )
-            await until(lambda: len(service.supervisor.locks))
+            await until(lambda: service.supervisor._changes)
             stopping = asyncio.create_task(service.stop())
             await _agree(host)
             assert await asking == (200, {"result": None})
@@ -413,7 +413,7 @@ async def _agree(host: World) -> None:
 
 @pytest.fixture
 def simulated() -> Iterator[testing.Host]:
-    with testing.Host() as host:
+    with testing.Host(xend=False) as host:
         yield host
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from purevirt.errors import Timeout, Unsupported, WrongState
+from purevirt.errors import NoSuchDomain, Timeout, Unsupported, WrongState
 from purevirt.wire.hypercall.numbers import HvmParam, ShutdownCode
-from tests.daemons.xend.world import World, answer_shutdown, both, until, watching
+from tests.daemons.xend.world import World, Xend, answer_shutdown, both, until, watching
 
 NODE = "/local/domain/1/control/shutdown"
 
@@ -192,20 +192,65 @@ def test_a_stuck_guest_delays_no_other_domain_and_no_read(tmp_path: Path) -> Non
                 stuck = asyncio.create_task(xend.call("shutdown", "test"))
                 while await host.store.read(NODE) != b"poweroff":
                     await watcher.next()
-            # "test" is locked now, and nothing will answer.
+            # Nothing will answer, and nobody else has to wait for that.
             await xend.call("suspend", "other")
             assert host.hypervisor.domain(other.domid).paused == 1
             assert (await xend.call("domain_info", "test")).name == "test"
             assert len(await xend.call("list_domains")) == 3
-            assert len(xend.supervisor.locks) == 1
+            assert not stuck.done()
+            await xend.call("destroy", "test")
+            await stuck  # it is gone: that will do as an answer
 
-            # A change of the same domain waits its turn, and not longer than its own deadline.
+    asyncio.run(main())
+
+
+def test_one_request_after_another(tmp_path: Path) -> None:
+    """Who was asked to shut down, and then to reboot, answers the last request; the first hears of it."""
+
+    async def main() -> None:
+        async with (
+            asyncio.timeout(30),
+            both(tmp_path) as (host, xend),
+            watching(await host.connect(), NODE) as watcher,
+        ):
+            first = asyncio.create_task(xend.call("shutdown", "test"))
+            while await host.store.read(NODE) != b"poweroff":
+                await watcher.next()
+            second = asyncio.create_task(xend.call("reboot", "test"))
+            with pytest.raises(WrongState, match="was asked for reboot before it had answered poweroff"):
+                await first
+            await host.store.write(NODE, "")
+            await second
+
+    asyncio.run(main())
+
+
+async def locked(host: World, xend: Xend) -> asyncio.Task[object]:
+    """A change of "test" that holds its lock until the guest takes its second vCPU down."""
+    node = "/local/domain/1/cpu/1/availability"
+    async with watching(await host.connect(), node) as watcher:
+        task: asyncio.Task[object] = asyncio.create_task(xend.call("set_vcpus", "test", count=1))
+        while await host.store.read(node) != b"offline":
+            await watcher.next()
+    return task
+
+
+def test_changes_of_one_domain_wait_for_each_other(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(30), both(tmp_path, vcpu_wait=25.0) as (host, xend):
+            other = await host.create("other")
+            holder = await locked(host, xend)
+            await xend.call("suspend", "other")
+            assert host.hypervisor.domain(other.domid).paused == 1
+            assert (await xend.call("domain_info", "test")).name == "test"
+            assert len(xend.supervisor.locks) == 1
             with pytest.raises(Timeout, match="suspend of domain test was not done within 0 s"):
                 await xend.call("suspend", "test", timeout=0.0)
             waiting = asyncio.create_task(xend.call("set_memory", "test", kib=131072))
-            assert not stuck.done()
-            await host.store.write(NODE, "")
-            await stuck
+            await until(lambda: _queued(xend.supervisor.locks))
+            assert not holder.done()
+            host.hypervisor.set_online(1, 1, False)
+            await holder
             assert await waiting == 131072
             assert len(xend.supervisor.locks) == 0
             assert host.hypervisor.domain(1).paused == 0
@@ -217,18 +262,15 @@ def test_the_domain_is_looked_up_again_when_its_lock_was_waited_for(tmp_path: Pa
     """Meanwhile it was destroyed, and the change must not hit whoever has its id."""
 
     async def main() -> None:
-        async with asyncio.timeout(30), both(tmp_path) as (host, xend):
-            async with watching(await host.connect(), NODE) as watcher:
-                stuck = asyncio.create_task(xend.call("shutdown", "test"))
-                while await host.store.read(NODE) != b"poweroff":
-                    await watcher.next()
+        async with asyncio.timeout(30), both(tmp_path, vcpu_wait=25.0) as (host, xend):
+            holder = await locked(host, xend)
             waiting = asyncio.create_task(xend.call("suspend", "test"))
             await until(lambda: _queued(xend.supervisor.locks))
             host.hypervisor.destroy(1)
             await host.release(1)
-            await stuck
-            with pytest.raises(Exception, match="not active"):
-                await waiting
+            for task in (holder, waiting):
+                with pytest.raises(NoSuchDomain):
+                    await task
 
     asyncio.run(main())
 

@@ -18,7 +18,7 @@ from tests.support.rpc_peer import RpcPeer
 
 @pytest.fixture
 def host() -> Iterator[testing.Host]:
-    with testing.Host(empty=True) as found:
+    with testing.Host(empty=True, xend=False) as found:
         found.create_domain("web")
         yield found
 
@@ -213,6 +213,9 @@ def test_a_lost_daemon_is_an_error_for_whoever_waits_for_its_journal(host: testi
         events.next(timeout=1)
     assert caught.value.operation == "journal"
     with RpcPeer(host.root, {"journal": journal}):
+        journal.add(EventKind.CHANGED, "nobody can say when")
+        assert (event := events.next(timeout=30)) is not None
+        assert event.kind is EventKind.LOST
         journal.add(EventKind.CHANGED, "rename")
         assert (event := events.next(timeout=30)) is not None
         assert event.detail == "rename"
@@ -236,6 +239,18 @@ def test_with_hypercalls_the_journal_adds_what_the_daemon_changed_and_nothing_tw
     ]
 
 
+def test_the_journal_knows_why_the_daemon_ended_a_domain(host: testing.Host, journal: Journal) -> None:
+    with purevirt.open(host.uri) as connection, connection.events(["stopped"], poll=60.0) as events:
+        ref = connection.lookup_by_name("web")._ref
+        journal.events.append(
+            Event(1, 1.0, EventSource.XEND, EventKind.STOPPED, 1, ref.uuid, "web", "destroyed")
+        )
+        host.destroy("web")
+        event = events.next(timeout=30)
+    assert event is not None
+    assert (event.detail, event.libvirt_detail) == ("destroyed", 1)
+
+
 def test_a_daemon_that_is_restarted_is_waited_for_while_hypercalls_tell_the_rest(
     host: testing.Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +263,8 @@ def test_a_daemon_that_is_restarted_is_waited_for_while_hypercalls_tell_the_rest
     assert event.kind is EventKind.SUSPENDED
     assert events.next(timeout=0.05) is None
     with RpcPeer(host.root, {"journal": journal}):
+        assert (event := events.next(timeout=30)) is not None
+        assert event.kind is EventKind.LOST
         journal.add(EventKind.CHANGED, "set_vcpus")
         assert (event := events.next(timeout=30)) is not None
         assert event.detail == "set_vcpus"

@@ -55,7 +55,7 @@ ALL_CHANGES = dict.fromkeys(CHANGES, carried_out)
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[testing.Host]:
-    with testing.Host(held=True) as found:
+    with testing.Host(held=True, xend=False) as found:
         yield found
 
 

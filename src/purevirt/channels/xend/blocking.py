@@ -71,6 +71,7 @@ class BlockingTransport:
             self._busy.add(link)
             response = None
             try:
+                check(self._closed, self._generation)  # closed while we connected: then nobody would wake us
                 response = self._talk(link, request, deadline, timeout)
             finally:
                 self._busy.discard(link)

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from purevirt import errors
 from purevirt._typing import NamedTuple
 from purevirt.channels.xend.transport import CHANNEL, WHAT, Request, Response, Transport
-from purevirt.errors import RemoteProtocolError
+from purevirt.errors import LocalProtocolError, RemoteProtocolError
 from purevirt.wire import sxp
 
 __all__ = ["CALL_PATH", "GRACE", "Reply", "XendClient"]
@@ -59,10 +59,13 @@ class XendClient:
     ) -> dict[str, object]:
         """One call: a JSON object there, a JSON object back, which holds "result" or "error".
 
-        `timeout` is in seconds; None waits for ever; `grace` stands in for GRACE. ConnectError, Timeout, Closed as the
-        transport raises them; RemoteProtocolError for an answer that is no such object.
+        `timeout` is in seconds; None waits for ever; `grace` stands in for GRACE. ConnectError, Timeout, Closed as
+        the transport raises them; RemoteProtocolError for an answer that is no such object.
         """
-        body = json.dumps(document, allow_nan=False).encode("ascii")
+        try:
+            body = json.dumps(document, allow_nan=False).encode("ascii")
+        except (TypeError, ValueError) as error:
+            raise LocalProtocolError(f"JSON cannot carry that call: {error}", channel=CHANNEL) from None
         request = Request("POST", CALL_PATH, _JSON, body)
         limit = None if timeout is None else timeout + (GRACE if grace is None else grace)
         response = await self._transport.exchange(request, limit)

@@ -50,10 +50,12 @@ def host(
         memory_kib = memory_mib * 1024
         empty = domains != 1
         with testing.Host(
-            directory, empty=empty, xen=release, cpus=cpus, memory_kib=memory_kib, xend=not no_xend
+            directory, empty=empty, xen=release, cpus=cpus, memory_kib=memory_kib, xend=False
         ) as served:
             if empty:
                 _populate(served, domains, min(262144, memory_kib // (2 * max(domains, 1))))
+            if not no_xend:
+                served.restart("xend")  # now: it looks at the whole host for each domain that comes
             if session.json:
                 click.echo(json.dumps({"uri": served.uri, "domains": domains, "xen": release}))
             else:

@@ -5,5 +5,6 @@ through a link, on the path of old. It is a process of its own, or a part of xen
 says only what `allowed` lets through.
 
     allowed    which nodes may be seen, and which values        client     one client: its requests, watches, limits
-    upstream   the connections to xenstored                     server     the sockets
+    listings   long lists of children, in parts                 server     the sockets
+    upstream   the connections to xenstored
 """

@@ -18,12 +18,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import zlib
 from collections import deque
 from typing import Protocol
 
 from purevirt.channels.xenstore.transport import Request
-from purevirt.daemons.rostore.allowed import Shown, child_shown, may_watch, shown_as, value_allowed
+from purevirt.daemons.rostore import listings
+from purevirt.daemons.rostore.allowed import Shown, may_watch, shown_as, value_allowed
+from purevirt.daemons.rostore.listings import Refused, shown_children
 from purevirt.daemons.rostore.upstream import LOST, Upstream
 from purevirt.errors import RemoteProtocolError
 from purevirt.wire.xenstore import messages
@@ -71,10 +72,6 @@ class Owner(Protocol):
     def forget(self, client: Client) -> None: ...
     def watch(self, client: Client, path: bytes) -> None: ...
     def unwatch(self, client: Client, path: bytes) -> None: ...
-
-
-class _Refused(Exception):
-    """An errno's name, to be answered."""
 
 
 class Client(asyncio.Protocol):
@@ -210,7 +207,7 @@ class Client(asyncio.Protocol):
         for packet in batch:
             try:
                 path, payload = self._admit(packet)
-            except _Refused as refused:
+            except Refused as refused:
                 answers.append(str(refused))
                 continue
             answers.append(None)
@@ -235,19 +232,19 @@ class Client(asyncio.Protocol):
         self._check_transaction(packet)
         fields = messages.split_fields(packet.payload)
         if fields is None or len(fields) != 1:
-            raise _Refused("EINVAL")
+            raise Refused("EINVAL")
         if packet.op not in _PATH_READS:
             if not fields[0].isdigit() or len(fields[0]) > 5:
-                raise _Refused("EINVAL")
+                raise Refused("EINVAL")
             return b"", packet.payload
         path = _absolute(fields[0])
         if shown_as(path) == Shown.NOTHING:
-            raise _Refused("ENOENT")
+            raise Refused("ENOENT")
         return path, path + b"\0"
 
     def _check_transaction(self, packet: Packet) -> None:
         if packet.tx_id and packet.tx_id not in self._transactions:
-            raise _Refused("ENOENT")
+            raise Refused("ENOENT")
 
     def _reply(self, packet: Packet, path: bytes, payload: bytes) -> None:
         if packet.op == Op.READ:
@@ -257,7 +254,7 @@ class Client(asyncio.Protocol):
                 self._error(packet, "ENOENT")
                 return
         elif packet.op == Op.DIRECTORY:
-            payload = messages.format_children(child_shown(path, _children(payload)))
+            payload = shown_children(path, payload)
             if len(payload) > MAX_PAYLOAD:  # oxenstored tells more than a packet's worth on a socket
                 self._error(packet, "E2BIG")
                 return
@@ -283,45 +280,18 @@ class Client(asyncio.Protocol):
                 case Op.DIRECTORY_PART:
                     await self._directory_part(packet)
                 case op if op in _CHANGES:
-                    raise _Refused("EROFS")
+                    raise Refused("EROFS")
                 case _:
-                    raise _Refused("ENOSYS")
-        except _Refused as refused:
+                    raise Refused("ENOSYS")
+        except Refused as refused:
             self._error(packet, str(refused))
 
     # --- long listings
 
-    async def _listing(self, path: bytes) -> tuple[bytes, bytes]:
-        """A node's generation and all of its children that are shown.
-
-        It is read in parts. oxenstored has none: it tells a long list whole, and how it looks stands for a generation.
-        """
-        for _ in range(16):
-            names, generation, offset = b"", None, 0
-            while True:
-                payload = path + b"\0%d\0" % offset
-                (reply,) = await self._owner.upstream.ask([(int(Op.DIRECTORY_PART), 0, payload)])
-                if reply.payload in (b"ENOSYS\0", b"EINVAL\0") and reply.op == Op.ERROR:
-                    (reply,) = await self._owner.upstream.ask([(int(Op.DIRECTORY), 0, path + b"\0")])
-                    if reply.op != Op.ERROR:
-                        whole = messages.format_children(child_shown(path, _children(reply.payload)))
-                        return b"%d" % zlib.crc32(reply.payload), whole
-                if reply.op == Op.ERROR:
-                    raise _Refused(reply.payload.rstrip(b"\0").decode("ascii", "replace"))
-                part = messages.parse_directory_part(reply.payload)
-                if generation not in (None, part.generation):
-                    break
-                generation = part.generation
-                names += part.children
-                offset += part.size
-                if part.last:
-                    return generation, messages.format_children(child_shown(path, _children(names)))
-        raise _Refused("EBUSY")
-
     async def _long_directory(self, packet: Packet, path: bytes) -> None:
         """More than a packet's worth exists; what is shown of it may be less."""
-        with contextlib.suppress(_Refused):
-            _, names = await self._listing(path)
+        with contextlib.suppress(Refused):
+            _, names = await listings.whole(self._owner.upstream, path)
             if len(names) <= MAX_PAYLOAD:
                 self._send(packet.op, packet.req_id, packet.tx_id, names)
                 return
@@ -331,44 +301,38 @@ class Client(asyncio.Protocol):
         self._check_transaction(packet)
         fields = messages.split_fields(packet.payload)
         if fields is None or len(fields) != 2 or not fields[1].isdigit() or len(fields[1]) > 10:
-            raise _Refused("EINVAL")
+            raise Refused("EINVAL")
         path = _absolute(fields[0])
         if shown_as(path) == Shown.NOTHING:
-            raise _Refused("ENOENT")
-        generation, names = await self._listing(path)
-        head = generation + b"\0"
-        start, room = int(fields[1]), MAX_PAYLOAD - len(head) - 1
-        part = names[start : start + room]
-        if start + room < len(names):
-            part = part[: part.rfind(b"\0") + 1]
-        else:
-            part += b"\0"
-        self._send(packet.op, packet.req_id, packet.tx_id, head + part)
+            raise Refused("ENOENT")
+        generation, names = await listings.whole(self._owner.upstream, path)
+        payload = listings.cut(generation, names, int(fields[1]))
+        self._send(packet.op, packet.req_id, packet.tx_id, payload)
 
     # --- watches
 
     def _watched(self, packet: Packet) -> tuple[bytes, bytes]:
         fields = messages.split_fields(packet.payload)
         if fields is None or not 2 <= len(fields) <= 3 or (len(fields) == 3 and packet.op == Op.UNWATCH):
-            raise _Refused("EINVAL")
+            raise Refused("EINVAL")
         path, token = fields[:2]
         if path[:1] not in (b"/", b"@") or not is_valid_path(path) or len(token) > LONGEST_TOKEN:
-            raise _Refused("EINVAL")
+            raise Refused("EINVAL")
         return path, token
 
     async def _watch(self, packet: Packet) -> None:
         """A depth, which came with Xen 4.22, is not taken: more is told than was asked for, and less is refused."""
         path, token = self._watched(packet)
         if packet.payload.count(b"\0") > 2:
-            raise _Refused("EINVAL")
+            raise Refused("EINVAL")
         if not may_watch(path):
-            raise _Refused("EACCES")
+            raise Refused("EACCES")
         if (path, token) in self._watches:
-            raise _Refused("EEXIST")
+            raise Refused("EEXIST")
         if len(self._watches) >= WATCHES:
-            raise _Refused("E2BIG")
+            raise Refused("E2BIG")
         if not await self._owner.upstream.watch(path):
-            raise _Refused("EIO")
+            raise Refused("EIO")
         if self._transport is None or self._transport.is_closing():
             await self._owner.upstream.unwatch(path)
             return
@@ -380,7 +344,7 @@ class Client(asyncio.Protocol):
     async def _unwatch(self, packet: Packet) -> None:
         path, token = self._watched(packet)
         if self._watches.pop((path, token), self) is self:
-            raise _Refused("ENOENT")
+            raise Refused("ENOENT")
         self._owner.unwatch(self, path)
         self._send(packet.op, packet.req_id, packet.tx_id, messages.OK)
 
@@ -395,32 +359,28 @@ class Client(asyncio.Protocol):
 
     def _begin(self, packet: Packet) -> None:
         if packet.tx_id:
-            raise _Refused("EBUSY")
+            raise Refused("EBUSY")
         if len(self._transactions) >= TRANSACTIONS:
-            raise _Refused("ENOSPC")
+            raise Refused("ENOSPC")
         self._next_transaction = self._next_transaction % 0x7FFFFFFF + 1
         self._transactions.add(self._next_transaction)
         self._send(packet.op, packet.req_id, packet.tx_id, b"%d\0" % self._next_transaction)
 
     def _end(self, packet: Packet) -> None:
         if packet.payload not in (b"T\0", b"F\0"):
-            raise _Refused("EINVAL")
+            raise Refused("EINVAL")
         if packet.tx_id not in self._transactions:
-            raise _Refused("ENOENT")
+            raise Refused("ENOENT")
         self._transactions.discard(packet.tx_id)
         self._send(packet.op, packet.req_id, packet.tx_id, messages.OK)
 
 
 def _absolute(path: bytes) -> bytes:
     if not is_valid_path(path) or path[:1] == b"@":
-        raise _Refused("EINVAL")
+        raise Refused("EINVAL")
     if path[:1] == b"/":
         return path
     path = HOME + path
     if len(path) > MAX_ABSOLUTE:
-        raise _Refused("EINVAL")
+        raise Refused("EINVAL")
     return path
-
-
-def _children(payload: bytes) -> list[bytes]:
-    return [name for name in payload.split(b"\0") if name]

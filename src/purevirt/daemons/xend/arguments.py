@@ -88,6 +88,10 @@ def flag(value: object) -> bool:
 def text(value: object) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST or "\0" in value:
         raise ValueError(f"must be text without NUL of at most {_LONGEST} characters, not {_shown(value)}")
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ValueError(f"must be text, and {_shown(value)} holds half a character") from None
     return value
 
 

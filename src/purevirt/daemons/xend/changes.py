@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from purevirt.daemons.xend import arguments as args
 from purevirt.daemons.xend.arguments import Argument
-from purevirt.daemons.xend.work import Done, Operation, Work
+from purevirt.daemons.xend.work import Done, Later, Operation, Work
 from purevirt.model import EventKind, Role, ShutdownMode, Trigger, VcpuCount
 
 __all__ = ["CHANGES"]
@@ -27,12 +27,14 @@ async def _destroy(work: Work) -> None:
     await work.toolstack.destroy(work.info)
 
 
-async def _shutdown(work: Work) -> None:
-    await work.toolstack.shutdown(work.info, work.arguments["mode"], work.left)
+async def _shutdown(work: Work) -> Later | None:
+    answer = await work.toolstack.shutdown(work.info, work.arguments["mode"], work.left)
+    return None if answer is None else Later(answer)
 
 
-async def _reboot(work: Work) -> None:
-    await work.toolstack.shutdown(work.info, ShutdownMode.REBOOT, work.left)
+async def _reboot(work: Work) -> Later | None:
+    answer = await work.toolstack.shutdown(work.info, ShutdownMode.REBOOT, work.left)
+    return None if answer is None else Later(answer)
 
 
 async def _set_memory(work: Work) -> int:

@@ -2,13 +2,14 @@
 
     role → arguments → which domain → (a change: the domain's lock, and which domain again) → the handler → written down
 
-Reads take no lock. A change goes on to its end, and into the audit log, even if whoever asked for it has gone away
-meanwhile: half a change is worse than one that nobody waits for. Each call has a deadline: what waits for a guest
-ends a little before it with words of its own; whatever else hangs is cut off at it.
+Reads take no lock, and neither does waiting for a guest. A change goes on to its end, and into the audit log, even if
+whoever asked for it has gone away meanwhile: half a change is worse than one that nobody waits for. Each call has a
+deadline: what waits for a guest ends a little before it with words of its own; whatever else hangs is cut off at it.
 
 Which domain is meant is settled by its handle (the UUID's bytes); the id is a hint. Between the look before the lock
 and the change there is no gap in which the domain could be exchanged unless the lock had to be waited for; then it is
-looked for again."""
+looked for again.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from purevirt.daemons.xend.locks import Locks
 from purevirt.daemons.xend.observer import Observer
 from purevirt.daemons.xend.operations import OPERATIONS
 from purevirt.daemons.xend.toolstack.base import Toolstack
-from purevirt.daemons.xend.work import Operation, Work
+from purevirt.daemons.xend.work import Later, Operation, Work
 from purevirt.drivers.xen.driver import XenDriver
 from purevirt.errors import (
     Closed,
@@ -224,10 +225,14 @@ class Supervisor:
                 work = work._replace(domain=info.ref, changing=info)
                 self.observer.touched(info.handle)
                 value = await found.handler(work)
-                self._tell(found, work, info)
-                return value
+                if not isinstance(value, Later):
+                    self._tell(found, work, info)
         finally:
             self.observer.settled(info.handle)
+        if isinstance(value, Later):
+            value = await value.wait()
+            self._tell(found, work, info)
+        return value
 
     async def _identify(self, work: Work) -> DomainInfo:
         domain = work.ref if work.ref.handle else await self._resolve(work)

@@ -12,7 +12,7 @@ from purevirt.daemons.xend.toolstack.base import Toolstack
 from purevirt.drivers.xen.driver import XenDriver
 from purevirt.model import Caller, DomainInfo, DomainRef, EventKind, Role
 
-__all__ = ["Done", "Operation", "Work"]
+__all__ = ["Done", "Later", "Operation", "Work"]
 
 
 class Work(NamedTuple):
@@ -53,6 +53,12 @@ class Work(NamedTuple):
     def left(self) -> float:
         """Seconds until the deadline."""
         return max(0.0, self.end - asyncio.get_running_loop().time())
+
+
+class Later(NamedTuple):
+    """What a handler returns if its change is made, and something is still to be waited for, without the lock."""
+
+    wait: Callable[[], Awaitable[object]]
 
 
 class Done(NamedTuple):

@@ -185,7 +185,7 @@ class Server:
         fast = connection.privileged
         size = len(data)
         start = 0
-        while size - start >= 16 and not connection.closed and connection.waiting is None:
+        while size - start >= 16 and not connection.closed:
             op, req_id, tx_id, length = _unpack_from(data, start)
             end = start + 16 + length
             if end > size or length > MAX_PAYLOAD:
@@ -199,13 +199,15 @@ class Server:
                     output.append(_pack(_READ, req_id, 0, len(value)) + value)
                     start = end
                     continue
-            self._serve(connection, op, req_id, tx_id, data[start + 16 : end])
+            answered = self._serve(connection, op, req_id, tx_id, data[start + 16 : end])
             start = end
+            if not answered:
+                break
         connection.rest = data[start:] if not connection.closed else b""
         return connection.take()
 
-    def _serve(self, connection: Connection, op: int, req_id: int, tx_id: int, payload: bytes) -> None:
-        """Answer one request; the reply joins the connection's output."""
+    def _serve(self, connection: Connection, op: int, req_id: int, tx_id: int, payload: bytes) -> bool:
+        """Answer one request; the reply joins the connection's output. False: it will be answered later."""
         try:
             operation = _OPERATIONS.get(op)
             if operation is None:
@@ -224,7 +226,7 @@ class Server:
             answer = handler(self, connection, view, payload)
             if answer is None:
                 connection.waiting = (op, req_id, tx_id)
-                return
+                return False
             reply = answer
             if len(reply) > MAX_PAYLOAD:
                 raise Refused("E2BIG")
@@ -235,6 +237,7 @@ class Server:
         if connection.greeting is not None:
             connection.push_event(connection.greeting, always=True)
             connection.greeting = None
+        return True
 
     def answer(self, connection: Connection, problem: str | None) -> None:
         """The one request that was to be answered later is: with OK, or with an error. Then what came after it."""

@@ -92,7 +92,9 @@ class Daemon:
                 errno=error.errno,
             ) from error
         if "error" in answer:
-            raise xend_json.error_from(answer)
+            failed = xend_json.error_from(answer)
+            failed.operation = operation  # the call that was made, whatever the daemon did for its sake
+            raise failed
         return xend_json.result(operation, answer["result"])
 
 

@@ -21,10 +21,10 @@ from collections.abc import Iterable
 
 from purevirt._typing import TYPE_CHECKING
 from purevirt.drivers.xen.comparing import Found
-from purevirt.errors import Closed
+from purevirt.errors import ChannelUnavailable, Closed
 from purevirt.model import Channel, DomainInfo, DomainRef
 from purevirt.model.domain import uuid_of
-from purevirt.model.events import Event, EventKind, libvirt_codes
+from purevirt.model.events import Event, EventKind, EventSource, libvirt_codes
 
 if TYPE_CHECKING:
     from purevirt.drivers.xen.daemon import Daemon
@@ -161,21 +161,36 @@ class JournalStream(Stream):
 
 
 class JournalReader:
-    """A place in the daemon's journal."""
+    """A place in the daemon's journal.
+
+    The journal is in the daemon's memory. Where the daemon was out of reach it may be another one by now, whose numbers
+    begin anew: then what was missed is not known, which one LOST says, and reading goes on from the end.
+    """
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
         self._since = 0
+        self._broken = False
 
     async def begin(self) -> None:
         """From here on: what is in it already is history."""
-        await self.read(0.0)
+        await self._ask(0, 0.0)
 
     async def read(self, wait: float) -> list[Event]:
         """What is new in it, waiting up to `wait` seconds for the first."""
-        arguments = {"since": self._since, "wait": wait}
-        # The daemon answers when it has waited; what is more than that is its deadline like any other's.
-        events: list[Event] = await self.daemon.call("journal", None, arguments, timeout=wait + 10.0)
-        if events:
-            self._since = events[-1].seq
+        if not self._broken:
+            return await self._ask(self._since, wait)
+        await self._ask(0, 0.0)
+        return [Event(0, time.time(), EventSource.XEND, EventKind.LOST, None, None, None)]
+
+    async def _ask(self, since: int, wait: float) -> list[Event]:
+        arguments = {"since": since, "wait": wait}
+        try:
+            # The daemon answers when it has waited; what is more than that is its deadline like any other's.
+            events: list[Event] = await self.daemon.call("journal", None, arguments, timeout=wait + 10.0)
+        except (ChannelUnavailable, Closed):
+            self._broken = True
+            raise
+        self._broken = False
+        self._since = events[-1].seq if events else since
         return events

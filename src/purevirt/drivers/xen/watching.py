@@ -56,9 +56,10 @@ class WatchingStream(Stream):
         self._stale_devices: set[int] = set()
         self._look_due = 0.0
         self._journal: JournalReader | None = None
-        if driver.access.daemon and self._wanted(EventKind.CHANGED):
+        if driver.access.daemon and (self._wanted(EventKind.CHANGED) or self._wanted(EventKind.STOPPED)):
             self._journal = JournalReader(driver.daemon.another())
         self._journal_lost: float | None = None  # since when it is out of reach
+        self._ended: dict[Key, str] = {}  # why, of those that the daemon has ended
 
     async def begin(self) -> None:
         """Set the watches and take the first look, which tells nothing."""
@@ -118,7 +119,10 @@ class WatchingStream(Stream):
     async def _compare(self, source: EventSource) -> None:
         new, dying = await self._look()
         old, self._seen = self._seen, new
-        self._tell(compare(old, new, dying, source))
+        if any(key not in new and key not in dying and old[key].stopped is None for key in old):
+            await self._read_journal()  # if the daemon ended it, it knows why
+        self._tell(compare(old, new, self._ended | dying, source))
+        self._ended.clear()
         if old.keys() != new.keys():
             await self._follow()
             await self._read_devices({domid for domid, _ in new.keys() - old.keys()})
@@ -222,3 +226,5 @@ class WatchingStream(Stream):
         for event in events:
             if event.kind in (EventKind.CHANGED, EventKind.LOST):
                 self._put(event)
+            elif event.kind is EventKind.STOPPED and event.domid is not None and event.uuid is not None:
+                self._ended[event.domid, event.uuid.bytes] = event.detail or "unknown"

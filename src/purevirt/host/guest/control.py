@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from purevirt.channels.xenstore.client import Transaction
+from purevirt.errors import NoSuchNode
 from purevirt.wire.hypercall.numbers import SendTrigger, ShutdownCode
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _ORDERS = {
     "suspend": ShutdownCode.SUSPEND,
 }
 _KEYS = {"c": ShutdownCode.CRASH, "o": ShutdownCode.POWEROFF, "b": ShutdownCode.REBOOT}
+
+
+_ATTEMPTS = 5
 
 
 async def announce(guest: Guest) -> None:
@@ -52,7 +56,14 @@ async def shutdown(guest: Guest, path: str) -> None:
     order = (await guest.store.read(node)).decode("ascii", "replace")
     if not order or order == answer:
         return
-    order = await guest.store.transaction(take)
+    for _ in range(_ATTEMPTS):
+        try:
+            order = await guest.store.transaction(take)
+            break
+        except NoSuchNode:
+            continue  # xenstored was restarted meanwhile: what was begun with the one before is lost
+    else:
+        return
     code = _ORDERS.get(order)
     if code is None or answer is not None:
         guest.console.print(f"simulated kernel: ignoring the order to {order!r}")

@@ -21,6 +21,7 @@ from purevirt.host.guest.console import Console
 from purevirt.host.guest.storering import RingTransport
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.wire.bus.rings import ConsoleRing, StoreRing
+from purevirt.wire.hypercall.numbers import HvmParam
 from purevirt.wire.xenstore import messages
 from purevirt.wire.xenstore.packets import Op
 
@@ -30,6 +31,7 @@ Handler = Callable[["Guest", str], Awaitable[None]]
 
 
 _ANNOUNCE = "announce"
+_CALLBACK_VECTOR = 2 << 56 | 0xF3  # Linux' HYPERVISOR_CALLBACK_VECTOR
 
 
 async def _announce(guest: Guest, path: str) -> None:
@@ -139,6 +141,9 @@ class Guest:
                 self.failure = error
 
     async def _boot(self) -> None:
+        if self.domain.kind != "pv":
+            # How Xen is to tell it of events: by vector (2 in the highest byte), on all vCPUs.
+            self.domain.hvm_params[HvmParam.CALLBACK_IRQ] = _CALLBACK_VECTOR
         vcpus, memory = self.domain.online_vcpus, self.domain.tot_pages * 4
         self.console.print(f"simulated kernel: booting with {vcpus} vCPUs and {memory} KiB")
         await self._attempt(control.announce(self))

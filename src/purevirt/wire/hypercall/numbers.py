@@ -112,7 +112,11 @@ class HvmParam(enum.IntEnum):
     """HVM_PARAM_*: what HVMOP_get_param can be asked for."""
 
     CALLBACK_IRQ = 0  # how the guest wants to hear of events; 0: it has no drivers that would
+    STORE_PFN = 1
+    STORE_EVTCHN = 2
     ACPI_S_STATE = 14  # 0: it runs; 3: it sleeps
+    CONSOLE_PFN = 17
+    CONSOLE_EVTCHN = 18
 
 
 class CpuPoolOp(enum.IntEnum):

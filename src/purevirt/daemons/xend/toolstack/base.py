@@ -10,7 +10,7 @@ InvalidConfig (the domain is then as it was), Unsupported. `timeout` is in secon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from purevirt.channels.hypercall.client import HypercallClient
@@ -18,7 +18,11 @@ from purevirt.channels.xenstore.client import StoreClient
 from purevirt.errors import Unsupported, WrongState
 from purevirt.model import DomainInfo, ShutdownMode, Trigger, VcpuCount
 
-__all__ = ["Host", "Toolstack", "living", "not_domain_0", "shown"]
+__all__ = ["Answer", "Host", "Toolstack", "living", "not_domain_0", "shown"]
+
+
+Answer = Callable[[], Awaitable[None]]
+"""Waits for a guest's answer, without the domain's lock. It must be called, since it holds something open."""
 
 
 class Host(Protocol):
@@ -44,7 +48,7 @@ class Toolstack(Protocol):
     async def suspend(self, domain: DomainInfo) -> None: ...
     async def resume(self, domain: DomainInfo) -> None: ...
     async def destroy(self, domain: DomainInfo) -> None: ...
-    async def shutdown(self, domain: DomainInfo, mode: ShutdownMode, timeout: float) -> None: ...
+    async def shutdown(self, domain: DomainInfo, mode: ShutdownMode, timeout: float) -> Answer | None: ...
 
     async def set_memory(self, domain: DomainInfo, kib: int) -> int: ...
     async def set_max_memory(self, domain: DomainInfo, kib: int) -> None: ...

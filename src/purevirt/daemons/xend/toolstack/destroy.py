@@ -2,14 +2,16 @@
 
 First the hypervisor's part: the domain is dead whatever follows. Then its device model, if it has one, and its backends
 in Domain 0: each is told (online 0, state 5) and given a moment to close (state 6), since the kernel's drivers hold the
-dead domain's pages until then; then the hotplug scripts take back what they have set up; then the nodes go.
+dead domain's pages until then; then the hotplug scripts take back what they have set up; then the nodes go, and libxl's
+records on disk.
 
 Somebody else may do the same at the same time: `xl`'s own process waits for each domain that it has made, and xenstored
 removes what a dead domain owned. So a node that is gone already is no error, nothing is created anew by writing to a
 backend that is gone (each is closed in a transaction that looks first), and /vm/UUID stays if another domain has that
 UUID, as after a reboot by `xl`.
 
-Source: libxl__destroy_domid and libxl__devices_destroy, and the effects of `xl destroy` on Xen 4.17.
+Source: libxl__destroy_domid and libxl__devices_destroy of libxl, whose order this follows but for the hypervisor
+coming first.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.hypercall.dial import dial
 from purevirt.channels.xenstore.client import StoreClient, Transaction
 from purevirt.channels.xenstore.watches import Watcher
-from purevirt.daemons.xend.toolstack import devicemodel, hotplug
+from purevirt.daemons.xend.toolstack import devicemodel, hotplug, records
 from purevirt.daemons.xend.toolstack.base import Host, not_domain_0
 from purevirt.errors import NoSuchDomain, NoSuchNode, OperationError
 from purevirt.model import DomainInfo
@@ -31,6 +33,7 @@ from purevirt.wire.xenstore.paths import is_valid_path
 __all__ = ["destroy"]
 
 _CLOSING, _CLOSED = "5", (None, b"6")  # XenbusState; a backend that is gone is closed as well
+_DRIVEN = frozenset(("vbd", "vif", "pci", "vscsi", "vusb", "vtpm"))  # kinds that a kernel's driver serves
 _DIAL_TIMEOUT = 5.0
 _HYPERVISOR_TIMEOUT = 30.0
 
@@ -47,6 +50,7 @@ async def destroy(host: Host, domain: DomainInfo, patience: float) -> None:
     await _close(store, backends, patience)
     await hotplug.tear_down(host, backends)
     await _forget(host, domain, vm, backends)
+    records.forget(domain, host.root)
 
 
 async def _end(host: Host, domid: int) -> None:
@@ -112,7 +116,11 @@ async def _homes(store: StoreClient, domid: int) -> list[str]:
 
 
 async def _close(store: StoreClient, backends: Sequence[str], patience: float) -> None:
-    """Tell all of them, then wait for all of them."""
+    """Tell all of them that a kernel serves, then wait for all of them.
+
+    The others' programs are gone already (QEMU), or look at the domain alone (xenconsoled): nobody would answer.
+    """
+    backends = [backend for backend in backends if backend.split("/")[5] in _DRIVEN]
     if not backends:
         return
     states = [f"{backend}/state" for backend in backends]

@@ -19,10 +19,11 @@ Source: docs/misc/xenstore-paths.pandoc, ~/control/shutdown and ~/control/featur
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from purevirt.channels.xenstore.client import Transaction
 from purevirt.channels.xenstore.watches import Watcher
-from purevirt.daemons.xend.toolstack.base import Host, living, not_domain_0, shown
+from purevirt.daemons.xend.toolstack.base import Answer, Host, living, not_domain_0, shown
 from purevirt.errors import Timeout, WrongState, XenError
 from purevirt.model import DomainInfo, DomainType, ShutdownMode
 from purevirt.wire.hypercall.numbers import DomainFlag, HvmParam, ShutdownCode
@@ -40,8 +41,12 @@ _FRONTENDS = ("vbd", "vif")
 _CONNECTED = b"4"  # XenbusStateConnected
 
 
-async def shutdown(host: Host, domain: DomainInfo, mode: ShutdownMode, timeout: float) -> None:
-    """Ask, and return when the guest has agreed or has shut down. WrongState, Timeout."""
+async def shutdown(host: Host, domain: DomainInfo, mode: ShutdownMode, timeout: float) -> Answer | None:
+    """Ask. What it returns is to be called, and ends when the guest has agreed or has shut down: WrongState, Timeout.
+
+    None: there is nobody to wait for. Asking is a change, and waiting is none, so a guest that does not answer can be
+    destroyed meanwhile.
+    """
     not_domain_0(domain, "shutdown", "shut down from here: shut the host down")
     assert domain.domid is not None
     living(domain, "shutdown", paused_too=mode is ShutdownMode.CRASH)
@@ -49,8 +54,10 @@ async def shutdown(host: Host, domain: DomainInfo, mode: ShutdownMode, timeout: 
         domain.type is DomainType.HVM and not await _has_pv_drivers(host, domain.domid)
     ):
         await host.hypercalls.shutdown_domain(domain.domid, int(_CODES[mode]))
-        return
-    await _Dialogue(host, domain, mode, timeout).run()
+        return None
+    dialogue = _Dialogue(host, domain, mode, timeout)
+    watcher = await dialogue.ask()
+    return partial(dialogue.hear, watcher)
 
 
 async def _has_pv_drivers(host: Host, domid: int) -> bool:
@@ -89,12 +96,24 @@ class _Dialogue:
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
 
-    async def run(self) -> None:
+    async def ask(self) -> Watcher:
+        """Put the request there. The watches that will tell of its answer."""
         store = self._host.store
         watcher = await store.open_watcher(queue=64, timeout=self._timeout)
         try:
             await watcher.add_many([self._node, "@releaseDomain"])
             await store.transaction(self._ask, timeout=self._left())
+        except Timeout as error:
+            await watcher.close()
+            raise self._late() from error
+        except BaseException:
+            await watcher.close()
+            raise
+        return watcher
+
+    async def hear(self, watcher: Watcher) -> None:
+        """Wait for the answer, and close the watches."""
+        try:
             await self._await(watcher)
         except Timeout as error:
             if self._mode is ShutdownMode.SUSPEND:
@@ -130,6 +149,12 @@ class _Dialogue:
             return True
         if value is not None and value != self._mode.value.encode():
             said = value[:40].decode("utf-8", "backslashreplace")
+            if said in list(ShutdownMode):
+                raise WrongState(
+                    f"domain {shown(self._domain)} was asked for {said} before it had answered {self._mode.value}",
+                    operation="shutdown",
+                    domain=shown(self._domain),
+                )
             raise self._refused(f"it answered {said!r} in {self._node}")
         return False
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from purevirt.daemons.xend.toolstack import destroy, handshake, memory, naming, power, scheduling, vcpus
-from purevirt.daemons.xend.toolstack.base import Host
+from purevirt.daemons.xend.toolstack.base import Answer, Host
 from purevirt.model import DomainInfo, ShutdownMode, Trigger, VcpuCount
 
 __all__ = ["NativeToolstack"]
@@ -55,8 +55,8 @@ class NativeToolstack:
             )  # the domain is dead: what is left of it must go, however long it takes
             raise
 
-    async def shutdown(self, domain: DomainInfo, mode: ShutdownMode, timeout: float) -> None:
-        await handshake.shutdown(self._host, domain, mode, timeout)
+    async def shutdown(self, domain: DomainInfo, mode: ShutdownMode, timeout: float) -> Answer | None:
+        return await handshake.shutdown(self._host, domain, mode, timeout)
 
     async def set_memory(self, domain: DomainInfo, kib: int) -> int:
         return await memory.set_memory(self._host, domain, kib)
