@@ -9,7 +9,6 @@ import click
 
 root_option = click.option(
     "--root",
-    default="",
     metavar="DIR",
     type=click.Path(file_okay=False, exists=True),
     help="A simulated host's directory.",
@@ -34,7 +33,7 @@ def _program() -> Any:
 )
 @click.option("--no-rostore", is_flag=True, help="Leave the read-only Xen Store to another process.")
 def xend(
-    root: str,
+    root: str | None,
     tcp: str | None,
     reader_group: str,
     operator_group: str | None,
@@ -60,7 +59,7 @@ def xend(
 
 @click.command()
 @root_option
-def rostore(root: str) -> None:
+def rostore(root: str | None) -> None:
     """Run the read-only Xen Store of this host alone.
 
     Prints "ready" when it serves, then runs until it gets SIGINT or SIGTERM.
@@ -68,7 +67,7 @@ def rostore(root: str) -> None:
     _program().read_only_store(_absolute(root))
 
 
-def _absolute(root: str) -> str:
+def _absolute(root: str | None) -> str:
     import os
 
     return os.path.abspath(root) if root else ""
