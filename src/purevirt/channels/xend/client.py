@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote, urlencode
 
 from purevirt import errors
-from purevirt._typing import NamedTuple
+from purevirt._typing import TYPE_CHECKING, NamedTuple
 from purevirt.channels.xend.transport import CHANNEL, WHAT, Request, Response, Transport
 from purevirt.errors import LocalProtocolError, RemoteProtocolError
-from purevirt.wire import sxp
+
+if TYPE_CHECKING:
+    from purevirt.wire import sxp
 
 __all__ = ["CALL_PATH", "GRACE", "Reply", "XendClient"]
 
@@ -100,6 +101,10 @@ class XendClient:
         /xend/domain. Unsupported: there is no such resource or operation. Denied: 401 or 403. OperationError:
         whatever else failed, in xend's own words.
         """
+        from urllib.parse import quote, urlencode
+
+        from purevirt.wire import sxp
+
         fields = urlencode(query)
         target = quote(path, safe="/:@~+,") + (f"?{fields}" if fields else "")
         headers = [("Accept", _SXP), ("User-Agent", "purevirt")]

@@ -1,110 +1,105 @@
-"""The client's end of one HTTP/1.1 connection, without I/O: requests to bytes, bytes to answers. h11 does the work.
+"""The client's end of one HTTP/1.1 connection, without I/O: requests to bytes, bytes to answers.
 
-h11 raises for whatever breaks the protocol; here that becomes RemoteProtocolError, and an end in the middle of an
-answer Closed, since it has another cause: the daemon died, or was killed.
+Plain messages, which is nearly all that the daemon and this library say to each other, are read and written by
+`wire.plainhttp`. Whatever is not plain is h11's, in `careful`: it is shown what was sent and received since the last
+answer, its word counts, and it keeps the connection from then on. So h11 is not even imported where all goes well.
 """
 
 from __future__ import annotations
 
-import h11
+from purevirt._typing import TYPE_CHECKING
+from purevirt.channels.xend import transport
+from purevirt.channels.xend.transport import Request, Response, fields_of
+from purevirt.wire import plainhttp
 
-from purevirt.channels.xend.transport import CHANNEL, WHAT, Request, Response, lost
-from purevirt.errors import LocalProtocolError, RemoteProtocolError
+if TYPE_CHECKING:
+    from purevirt.channels.xend.careful import CarefulHttp
 
-__all__ = ["MAX_BODY", "MAX_HEAD", "Http"]
+__all__ = ["Http"]
 
-MAX_HEAD = 64 * 1024
-"""Bytes of an answer's status line and headers, at most."""
-
-MAX_BODY = 256 * 1024 * 1024
-"""Bytes of an answer's body, at most: a listing of a thousand domains is half a megabyte."""
+_FIRST = b"HTTP/1.1 "
 
 
 class Http:
     """One connection: a request, its answer, the next request …"""
 
-    __slots__ = ("_body", "_connection", "_ended", "_head", "_received", "_response", "_size")
+    __slots__ = ("_careful", "_head", "_received", "_request", "_response", "_start")
 
     def __init__(self) -> None:
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        self._start()
+        self._careful: CarefulHttp | None = None
+        self._begin(None)
 
-    def _start(self) -> None:
-        self._head: h11.Response | None = None
-        self._body: list[bytes] = []
-        self._size = 0
-        self._received = False
-        self._ended = False
+    def _begin(self, request: Request | None) -> None:
+        self._request = request
+        self._received = bytearray()
+        self._head: plainhttp.Head | None = None
+        self._start = 0  # of the body, in what was received
         self._response: Response | None = None
 
     def request(self, request: Request) -> bytes:
         """The bytes of a request. LocalProtocolError if HTTP cannot carry it."""
-        if self._response is not None:
-            self._connection.start_next_cycle()
-            self._start()
-        headers = [("Host", "localhost"), *request.headers]
-        if request.body or request.method == "POST":
-            headers.append(("Content-Length", str(len(request.body))))
-        try:
-            data = self._connection.send(
-                h11.Request(method=request.method, target=request.target, headers=headers)
-            )
-            body = self._connection.send(h11.Data(data=request.body)) if request.body else b""
-            end = self._connection.send(h11.EndOfMessage())
-        except h11.LocalProtocolError as error:
-            raise LocalProtocolError(f"HTTP cannot carry that request: {error}", channel=CHANNEL) from error
-        return (data or b"") + (body or b"") + (end or b"")
+        if self._careful is None:
+            data = plainhttp.request(request.method, request.target, fields_of(request), request.body)
+            if data is not None:
+                self._begin(request)
+                return data
+            self._careful = _careful()
+        return self._careful.request(request)
 
     def feed(self, data: bytes) -> Response | None:
         """What was received; b"" where the other side has closed. The answer, once it is whole.
 
         Closed: that was the end, and the answer is not whole. RemoteProtocolError: it is no HTTP, or too large.
         """
-        self._ended = self._ended or not data
-        try:
-            self._connection.receive_data(data)
-            while self._response is None:
-                event = self._connection.next_event()
-                if event is h11.NEED_DATA:
-                    break
-                self._take(event)
-        except h11.RemoteProtocolError as error:
-            if not data:
-                raise lost(None, False) from error
-            raise RemoteProtocolError(f"{WHAT} does not speak HTTP: {error}", channel=CHANNEL) from error
-        return self._response
+        if self._careful is not None:
+            return self._careful.feed(data)
+        self._received += data
+        if data and self._response is None and self._is_plain():
+            return self._response
+        return self._begin_anew(bytes(self._received), ended=not data)
 
-    def _take(self, event: object) -> None:
-        if isinstance(event, h11.Response):
-            self._head = event
-        elif isinstance(event, h11.Data):
-            self._size += len(event.data)
-            if self._size > MAX_BODY:
-                raise RemoteProtocolError(f"{WHAT} answers more than {MAX_BODY} bytes", channel=CHANNEL)
-            self._body.append(bytes(event.data))
-        elif isinstance(event, h11.EndOfMessage):
-            assert self._head is not None
+    def _is_plain(self) -> bool:
+        """Whether it is, so far. Notes the answer when it is whole."""
+        received = self._received
+        if self._head is None:
+            self._start = plainhttp.end_of_head(received)
+            if self._start < 0:
+                begins = received.startswith(_FIRST) or _FIRST.startswith(received)
+                return begins and len(received) <= transport.MAX_HEAD and b"\n\n" not in received
+            self._head = plainhttp.response_head(bytes(received[: self._start]))
+        head = self._head
+        if (
+            head is None
+            or head.length is None
+            or head.length > transport.MAX_BODY
+            or self._start > transport.MAX_HEAD
+        ):
+            return False
+        left = head.length - (len(received) - self._start)
+        if left == 0:
             self._response = Response(
-                self._head.status_code,
-                bytes(self._head.reason).decode("latin-1"),
-                {
-                    bytes(name).decode("ascii"): bytes(text).decode("latin-1")
-                    for name, text in self._head.headers
-                },
-                b"".join(self._body),
+                int(head.first[1]), head.first[2], dict(head.headers), bytes(received[self._start :])
             )
-        elif isinstance(event, h11.ConnectionClosed):
-            raise lost(None, False)
+        return left >= 0
+
+    def _begin_anew(self, received: bytes, *, ended: bool) -> Response | None:
+        """It is not plain, or the connection has ended: let h11 see it from the last request on."""
+        careful = self._careful = _careful()
+        if self._request is not None:
+            careful.request(self._request)
+        response = careful.feed(received) if received else None
+        return careful.feed(b"") if ended and response is None else response
 
     @property
     def reusable(self) -> bool:
         """Whether another request may follow: the answer was whole, both sides keep the connection, and nothing came
         after the answer that nobody asked for."""
-        connection = self._connection
-        return (
-            self._response is not None
-            and not self._ended
-            and connection.our_state is h11.DONE
-            and connection.their_state is h11.DONE
-            and not connection.trailing_data[0]
-        )
+        if self._careful is not None:
+            return self._careful.reusable
+        return self._response is not None
+
+
+def _careful() -> CarefulHttp:
+    from purevirt.channels.xend.careful import CarefulHttp
+
+    return CarefulHttp()

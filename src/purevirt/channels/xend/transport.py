@@ -25,12 +25,15 @@ __all__ = [
     "CONNECTIONS",
     "HINT",
     "IDLE",
+    "MAX_BODY",
+    "MAX_HEAD",
     "WHAT",
     "Address",
     "Request",
     "Response",
     "Transport",
     "check",
+    "fields_of",
     "lost",
     "shown",
     "time_left",
@@ -47,6 +50,12 @@ CONNECTIONS = 32
 
 IDLE = 4
 """How many connections it keeps when nobody calls."""
+
+MAX_HEAD = 64 * 1024
+"""Bytes of an answer's status line and headers, at most."""
+
+MAX_BODY = 256 * 1024 * 1024
+"""Bytes of an answer's body, at most: a listing of a thousand domains is half a megabyte."""
 
 Address = StrPath | tuple[str, int]
 """A socket file, or a host and a port."""
@@ -83,6 +92,14 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close all connections. Whoever waits on one gets Closed. Closing twice is fine."""
+
+
+def fields_of(request: Request) -> list[tuple[str, str]]:
+    """A request's header fields, with those of its framing."""
+    fields = [("Host", "localhost"), *request.headers]
+    if request.body or request.method == "POST":
+        fields.append(("Content-Length", str(len(request.body))))
+    return fields
 
 
 def time_left(deadline: float | None) -> float | None:

@@ -1,5 +1,8 @@
 """A small HTTP/1.1 server for the daemon's sockets: h11 parses and frames, this waits and gives up waiting.
 
+(Plain requests, which arrive in one piece, and plain answers are read and written by `wire.plainhttp`: a third of the
+daemon's work for a call was h11's. What that finds unusual is h11's, as ever.)
+
 A handler takes a whole request and returns a whole answer; who asks is found out when a connection is accepted. What
 this promises:
 
@@ -37,9 +40,11 @@ from purevirt.daemons.xend.http_messages import (
     Response,
     head_of,
     plain,
+    plain_bytes,
     refusal,
 )
 from purevirt.model.access import Caller, Role
+from purevirt.wire import plainhttp
 
 __all__ = ["DEFAULTS", "Handler", "Limits", "Request", "Response", "Server", "serve"]
 
@@ -176,7 +181,8 @@ class Server:
         try:
             connection = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head)
             while await self._exchange(connection, sock, caller):
-                connection.start_next_cycle()
+                if connection.our_state is h11.DONE:  # h11 has seen this one
+                    connection.start_next_cycle()
             await self._linger(sock)
         except (OSError, h11.RemoteProtocolError):
             pass  # the client is gone, or does not take its answer
@@ -192,7 +198,14 @@ class Server:
         task = _current()
         self._reading[task] = caller.uid
         try:
-            request = await self._receive(connection, sock, caller)
+            received = await self._first(connection, sock)
+            if received is None:
+                return False
+            request = whole = self._plain(received, caller)
+            if request is None:
+                if received:
+                    connection.receive_data(received)
+                request = await self._receive(connection, sock, caller)
         except Refused as refused:
             self._bodies.pop(task, None)
             await self._send(connection, sock, refused.response, head_only=False)
@@ -206,9 +219,47 @@ class Server:
         finally:
             self._bodies.pop(task, None)
         asked = "keep-alive" in (request.header("connection") or "").lower()
+        data = None if whole is None else plain_bytes(response)
+        if data is not None:
+            await self._write(sock, data)
+            return not self._closing and (asked or self._keeps(request))
+        if whole is not None:  # an unusual answer: h11 must have seen what it answers
+            connection.receive_data(received)
+            while isinstance(connection.next_event(), (h11.Request, h11.Data)):
+                pass
         await self._send(connection, sock, response, head_only=request.method == "HEAD")
         done = connection.our_state is h11.DONE and connection.their_state is h11.DONE
         return done and not self._closing and (asked or self._keeps(request))
+
+    async def _first(self, connection: h11.Connection, sock: socket.socket) -> bytes | None:
+        """What comes first of the next request: b"" if it is here already, None if the client went, or is silent for
+        too long."""
+        if connection.trailing_data[0]:
+            return b""
+        try:
+            async with asyncio.timeout(self._limits.idle_time):
+                return await asyncio.get_running_loop().sock_recv(sock, _CHUNK) or None
+        except TimeoutError:
+            return None
+
+    def _plain(self, received: bytes, caller: Caller) -> Request | None:
+        """A whole request, if that is what came, and a plain one."""
+        begin = plainhttp.end_of_head(received)
+        if not 0 < begin <= self._limits.head:
+            return None
+        head = plainhttp.request_head(received[:begin])
+        if head is None:
+            return None
+        length = head.length or 0
+        limit = self._limits.body if caller.role > Role.NONE else self._limits.stranger_body
+        if len(received) != begin + length or length > limit:
+            return None
+        if length:
+            if sum(self._bodies.values()) + length > self._limits.bodies:
+                return None
+            self._bodies[_current()] = length
+        method, target, _ = head.first
+        return Request(method, target, head.headers, received[begin:], caller)
 
     async def _answer(self, request: Request) -> Response:
         try:
@@ -221,7 +272,7 @@ class Server:
     async def _receive(
         self, connection: h11.Connection, sock: socket.socket, caller: Caller
     ) -> Request | None:
-        """The next whole request; None if the client went, or is silent for too long."""
+        """The next whole request, of which something is here; None if the client went."""
         try:
             head = await self._head(connection, sock)
             if head is None:
@@ -238,13 +289,6 @@ class Server:
 
     async def _head(self, connection: h11.Connection, sock: socket.socket) -> h11.Request | None:
         event = connection.next_event()
-        if event is h11.NEED_DATA and not connection.trailing_data[0]:
-            try:
-                async with asyncio.timeout(self._limits.idle_time):
-                    await self._more(connection, sock)
-            except TimeoutError:
-                return None
-            event = connection.next_event()
         async with asyncio.timeout(self._limits.head_time):
             while event is h11.NEED_DATA:
                 await self._more(connection, sock)
@@ -305,8 +349,14 @@ class Server:
         await self._write(sock, data)
 
     async def _write(self, sock: socket.socket, data: bytes) -> None:
+        try:
+            sent = sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(data):
+            return
         async with asyncio.timeout(self._limits.send_time):  # a TimeoutError is an OSError
-            await asyncio.get_running_loop().sock_sendall(sock, data)
+            await asyncio.get_running_loop().sock_sendall(sock, memoryview(data)[sent:])
 
     async def _linger(self, sock: socket.socket) -> None:
         """Say that no more comes, and read what the client still sends, for a moment."""
