@@ -98,7 +98,8 @@ class Command:
         options["env"] = {**_ENVIRONMENT, **(request.get("env") or {})}
         if request.get("user"):
             account = pwd.getpwnam(request["user"])
-            options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+            groups = os.getgrouplist(account.pw_name, account.pw_gid)
+            options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
             options["env"] |= {"HOME": account.pw_dir, "USER": account.pw_name, **(request.get("env") or {})}
         if request.get("pty"):
             self.terminal, slave = os.openpty()

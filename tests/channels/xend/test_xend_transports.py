@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from purevirt._run import run_blocking
-from purevirt.channels.xend import dial, transport
+from purevirt.channels.xend import dial, http, transport
 from purevirt.channels.xend.aio import AsyncioTransport
 from purevirt.channels.xend.blocking import BlockingTransport
 from purevirt.channels.xend.client import XendClient
@@ -206,7 +206,7 @@ def test_a_large_call_and_a_large_answer_pass(play: Play, path: str) -> None:
 
 
 def test_an_answer_larger_than_any_is_refused(play: Play, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "MAX_BODY", 12)
+    monkeypatch.setattr(http, "MAX_BODY", 12)
     with HttpPeer(path, one):
 
         async def scenario(client: XendClient) -> None:

@@ -1,105 +1,148 @@
 """The client's end of one HTTP/1.1 connection, without I/O: requests to bytes, bytes to answers.
 
-Plain messages, which is nearly all that the daemon and this library say to each other, are read and written by
-`wire.plainhttp`. Whatever is not plain is h11's, in `careful`: it is shown what was sent and received since the last
-answer, its word counts, and it keeps the connection from then on. So h11 is not even imported where all goes well.
+h11 is what frames HTTP here, and it costs more to import than all the rest of a call. So the plain answer, as our own
+daemon always sends it, is read by `_plain`: HTTP/1.1, headers of a name, a colon and printable ASCII, one
+Content-Length, no Transfer-Encoding. It is deliberately narrow: whatever is not plain, in the least, is handed to h11
+from its first byte, which then decides; a test compares the two on answers of all kinds.
+
+What breaks the protocol becomes RemoteProtocolError, and an end in the middle of an answer Closed, since it has
+another cause: the daemon died, or was killed.
 """
 
 from __future__ import annotations
 
-from purevirt._typing import TYPE_CHECKING
-from purevirt.channels.xend import transport
-from purevirt.channels.xend.transport import Request, Response, fields_of
-from purevirt.wire import plainhttp
+from purevirt._typing import TYPE_CHECKING, NamedTuple
+from purevirt.channels.xend.transport import CHANNEL, WHAT, Request, Response, lost
+from purevirt.errors import LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
-    from purevirt.channels.xend.careful import CarefulHttp
+    from purevirt.channels.xend.framing import Reader
 
-__all__ = ["Http"]
+__all__ = ["MAX_BODY", "MAX_HEAD", "Http"]
 
-_FIRST = b"HTTP/1.1 "
+MAX_HEAD = 64 * 1024
+"""Bytes of an answer's status line and headers, at most."""
+
+MAX_BODY = 256 * 1024 * 1024
+"""Bytes of an answer's body, at most: a listing of a thousand domains is half a megabyte."""
+
+
+class _Head(NamedTuple):
+    """A plain answer's head: where its body begins and ends in what was received, and whether it keeps the
+    connection."""
+
+    status: int
+    reason: str
+    headers: dict[str, str]
+    begin: int
+    end: int
+    keeps: bool
 
 
 class Http:
     """One connection: a request, its answer, the next request …"""
 
-    __slots__ = ("_careful", "_head", "_received", "_request", "_response", "_start")
+    __slots__ = ("_ended", "_head", "_reader", "_received", "_request", "_response")
 
     def __init__(self) -> None:
-        self._careful: CarefulHttp | None = None
-        self._begin(None)
+        self._start(Request("GET", "/"))
 
-    def _begin(self, request: Request | None) -> None:
+    def _start(self, request: Request) -> None:
         self._request = request
         self._received = bytearray()
-        self._head: plainhttp.Head | None = None
-        self._start = 0  # of the body, in what was received
+        self._head: _Head | None = None
+        self._reader: Reader | None = None  # of an answer that is not plain
+        self._ended = False
         self._response: Response | None = None
 
     def request(self, request: Request) -> bytes:
         """The bytes of a request. LocalProtocolError if HTTP cannot carry it."""
-        if self._careful is None:
-            data = plainhttp.request(request.method, request.target, fields_of(request), request.body)
-            if data is not None:
-                self._begin(request)
-                return data
-            self._careful = _careful()
-        return self._careful.request(request)
+        lines = [f"{request.method} {request.target} HTTP/1.1", "Host: localhost"]
+        lines += [f"{name}: {text}" for name, text in request.headers]
+        if request.body or request.method == "POST":
+            lines.append(f"Content-Length: {len(request.body)}")
+        words = (request.method, request.target)
+        if not all(line.isascii() and line.isprintable() for line in lines) or any(
+            not word or " " in word for word in words
+        ):
+            raise LocalProtocolError(
+                f"HTTP cannot carry that request: {request.method!r} {request.target!r}", channel=CHANNEL
+            )
+        self._start(request)
+        return "\r\n".join([*lines, "", ""]).encode("ascii") + request.body
 
     def feed(self, data: bytes) -> Response | None:
         """What was received; b"" where the other side has closed. The answer, once it is whole.
 
         Closed: that was the end, and the answer is not whole. RemoteProtocolError: it is no HTTP, or too large.
         """
-        if self._careful is not None:
-            return self._careful.feed(data)
-        self._received += data
-        if data and self._response is None and self._is_plain():
+        self._ended = self._ended or not data
+        if self._reader is not None:
+            self._response = self._reader.feed(data)
             return self._response
-        return self._begin_anew(bytes(self._received), ended=not data)
-
-    def _is_plain(self) -> bool:
-        """Whether it is, so far. Notes the answer when it is whole."""
         received = self._received
+        received += data
         if self._head is None:
-            self._start = plainhttp.end_of_head(received)
-            if self._start < 0:
-                begins = received.startswith(_FIRST) or _FIRST.startswith(received)
-                return begins and len(received) <= transport.MAX_HEAD and b"\n\n" not in received
-            self._head = plainhttp.response_head(bytes(received[: self._start]))
+            end = received.find(b"\r\n\r\n", 0, MAX_HEAD)
+            if end >= 0:
+                self._head = _plain(bytes(received[:end]), end + 4)
+            if self._head is None:
+                if end >= 0 or len(received) >= MAX_HEAD or not data:
+                    self._response = self._not_plain(bytes(received), not data)
+                return self._response
         head = self._head
-        if (
-            head is None
-            or head.length is None
-            or head.length > transport.MAX_BODY
-            or self._start > transport.MAX_HEAD
-        ):
-            return False
-        left = head.length - (len(received) - self._start)
-        if left == 0:
-            self._response = Response(
-                int(head.first[1]), head.first[2], dict(head.headers), bytes(received[self._start :])
-            )
-        return left >= 0
+        if len(received) >= head.end:
+            body = bytes(received[head.begin : head.end])
+            self._response = Response(head.status, head.reason, head.headers, body)
+        elif not data:
+            raise lost(None, False)
+        return self._response
 
-    def _begin_anew(self, received: bytes, *, ended: bool) -> Response | None:
-        """It is not plain, or the connection has ended: let h11 see it from the last request on."""
-        careful = self._careful = _careful()
-        if self._request is not None:
-            careful.request(self._request)
-        response = careful.feed(received) if received else None
-        return careful.feed(b"") if ended and response is None else response
+    def _not_plain(self, received: bytes, ended: bool) -> Response | None:
+        from purevirt.channels.xend.framing import Reader
+
+        self._reader = Reader(self._request)
+        response = self._reader.feed(received) if received else None
+        return self._reader.feed(b"") if ended and response is None else response
 
     @property
     def reusable(self) -> bool:
         """Whether another request may follow: the answer was whole, both sides keep the connection, and nothing came
         after the answer that nobody asked for."""
-        if self._careful is not None:
-            return self._careful.reusable
-        return self._response is not None
+        if self._response is None or self._ended:
+            return False
+        if self._reader is not None:
+            return self._reader.keeps
+        return self._head is not None and self._head.keeps and len(self._received) == self._head.end
 
 
-def _careful() -> CarefulHttp:
-    from purevirt.channels.xend.careful import CarefulHttp
-
-    return CarefulHttp()
+def _plain(head: bytes, begin: int) -> _Head | None:
+    """A head, if it is plain: see the essay above. None: h11 shall decide."""
+    try:
+        first, *lines = head.decode("ascii").split("\r\n")
+    except UnicodeDecodeError:
+        return None
+    version, code, reason = first[:9], first[9:12], first[12:]
+    if version != "HTTP/1.1 " or not code.isdigit() or not first.isprintable() or reason[:1] not in ("", " "):
+        return None
+    status = int(code)
+    if status < 200 or status in (204, 304):
+        return None
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, text = line.partition(":")
+        key = name.lower()
+        if not colon or not name.replace("-", "").isalnum() or not text.isprintable() or key in headers:
+            return None
+        headers[key] = text.strip(" ")
+    length, connection = headers.get("content-length", ""), headers.get("connection", "keep-alive")
+    if (
+        not length.isdigit()
+        or len(length) > 12
+        or "transfer-encoding" in headers
+        or connection not in ("keep-alive", "close")
+    ):
+        return None
+    if int(length) > MAX_BODY:
+        raise RemoteProtocolError(f"{WHAT} answers more than {MAX_BODY} bytes", channel=CHANNEL)
+    return _Head(status, reason.lstrip(" "), headers, begin, begin + int(length), connection == "keep-alive")

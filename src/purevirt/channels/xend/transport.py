@@ -25,16 +25,14 @@ __all__ = [
     "CONNECTIONS",
     "HINT",
     "IDLE",
-    "MAX_BODY",
-    "MAX_HEAD",
     "WHAT",
     "Address",
     "Request",
     "Response",
     "Transport",
     "check",
-    "fields_of",
     "lost",
+    "media_type",
     "shown",
     "time_left",
     "timed_out",
@@ -50,12 +48,6 @@ CONNECTIONS = 32
 
 IDLE = 4
 """How many connections it keeps when nobody calls."""
-
-MAX_HEAD = 64 * 1024
-"""Bytes of an answer's status line and headers, at most."""
-
-MAX_BODY = 256 * 1024 * 1024
-"""Bytes of an answer's body, at most: a listing of a thousand domains is half a megabyte."""
 
 Address = StrPath | tuple[str, int]
 """A socket file, or a host and a port."""
@@ -94,14 +86,6 @@ class Transport(Protocol):
         """Close all connections. Whoever waits on one gets Closed. Closing twice is fine."""
 
 
-def fields_of(request: Request) -> list[tuple[str, str]]:
-    """A request's header fields, with those of its framing."""
-    fields = [("Host", "localhost"), *request.headers]
-    if request.body or request.method == "POST":
-        fields.append(("Content-Length", str(len(request.body))))
-    return fields
-
-
 def time_left(deadline: float | None) -> float | None:
     """Seconds until a moment of the monotonic clock, 0.0 if it has passed; None if there is no limit."""
     return None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -112,6 +96,11 @@ def shown(address: Address) -> str:
     if isinstance(address, tuple):
         return f"{address[0]}:{address[1]}"
     return address.decode("utf-8", "surrogateescape") if isinstance(address, bytes) else str(address)
+
+
+def media_type(response: Response) -> str:
+    """The type of an answer's body, without its parameters."""
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def check(closed: bool, generation: int) -> None:

@@ -250,7 +250,7 @@ class Server:
         head = plainhttp.request_head(received[:begin])
         if head is None:
             return None
-        length = head.length or 0
+        length = head.length
         limit = self._limits.body if caller.role > Role.NONE else self._limits.stranger_body
         if len(received) != begin + length or length > limit:
             return None
@@ -258,8 +258,7 @@ class Server:
             if sum(self._bodies.values()) + length > self._limits.bodies:
                 return None
             self._bodies[_current()] = length
-        method, target, _ = head.first
-        return Request(method, target, head.headers, received[begin:], caller)
+        return Request(head.method, head.target, head.headers, received[begin:], caller)
 
     async def _answer(self, request: Request) -> Response:
         try:

@@ -34,11 +34,13 @@ _log = logging.getLogger(__name__)
 
 
 class _Seen(NamedTuple):
-    """What matters of a domain at the last look. `stopped`: why it has shut down, or None."""
+    """What matters of a domain at the last look. `stopped`: why it has shut down, or None; `ran`: whether it ever ran,
+    since one that was only built is not resumed when it is let run first, but started."""
 
     name: str | None
     paused: bool
     stopped: str | None
+    ran: bool
 
 
 _Key = tuple[int, bytes]
@@ -152,7 +154,8 @@ class Observer:
             if kind is EventKind.RENAMED:
                 self._known[key] = seen._replace(name=name)
             elif kind in (EventKind.SUSPENDED, EventKind.RESUMED):
-                self._known[key] = seen._replace(paused=kind is EventKind.SUSPENDED)
+                ran = seen.ran or kind is EventKind.RESUMED
+                self._known[key] = seen._replace(paused=kind is EventKind.SUSPENDED, ran=ran)
 
     async def look(self, source: EventSource) -> None:
         """Compare the domains with what they were. Raises what the driver raises."""
@@ -161,7 +164,7 @@ class Observer:
             infos = await self._link.driver.list_domains()
             uncertain = set(self._touched)
             now = {
-                (info.domid, info.handle): _Seen(info.name, "p" in (info.flags or ""), _stopped(info))
+                (info.domid, info.handle): _seen(info)
                 for info in infos
                 if info.domid is not None and "d" not in (info.flags or "")
             }
@@ -176,9 +179,11 @@ class Observer:
                 if key[1] in uncertain or self._locks.held(key[1]):
                     self._owed = True
                     continue
-                self._compare(source, key, self._known.get(key), now.get(key))
+                before = self._known.get(key)
+                self._compare(source, key, before, now.get(key))
                 if key in now:
-                    self._known[key] = now[key]
+                    ran = now[key].ran or (before is not None and before.ran)
+                    self._known[key] = now[key]._replace(ran=ran)
                 else:
                     self._known.pop(key, None)
 
@@ -191,19 +196,28 @@ class Observer:
                 note(EventKind.STOPPED, before.name, before.stopped or "unknown")
             return
         if before is None:
-            note(EventKind.CREATED if after.paused else EventKind.STARTED, after.name)
-            before = after._replace(stopped=None)
+            note(EventKind.CREATED, after.name)
+            if after.ran:
+                note(EventKind.STARTED, after.name, "booted")
+            before = after._replace(stopped=None, paused=after.paused and not after.ran)
         if before.name != after.name and before.name is not None and after.name is not None:
             note(EventKind.RENAMED, after.name, before.name)
         if after.stopped is not None and before.stopped != after.stopped:
             crashed = after.stopped in (StateReason.CRASH.value, StateReason.WATCHDOG.value)
             note(EventKind.CRASHED if crashed else EventKind.SHUTDOWN, after.name, after.stopped)
-        if before.paused != after.paused:
-            note(
-                EventKind.SUSPENDED if after.paused else EventKind.RESUMED,
-                after.name,
-                "paused" if after.paused else "unpaused",
-            )
+        if before.paused == after.paused or after.stopped is not None:
+            return  # a toolstack pauses what it tears down
+        if after.paused:
+            note(EventKind.SUSPENDED, after.name, "paused")
+        elif before.ran:
+            note(EventKind.RESUMED, after.name, "unpaused")
+        else:
+            note(EventKind.STARTED, after.name, "booted")
+
+
+def _seen(info: DomainInfo) -> _Seen:
+    paused = "p" in (info.flags or "")
+    return _Seen(info.name, paused, _stopped(info), not paused or bool(info.cpu_time_ns))
 
 
 def _stopped(info: DomainInfo) -> str | None:

@@ -73,7 +73,7 @@ def _changes(key: Key, before: Seen, now: Seen) -> list[Found]:
     if now.stopped is not None and now.stopped != before.stopped:
         kind = EventKind.CRASHED if now.stopped in _CRASHES else EventKind.SHUTDOWN
         found.append(Found(_HV, kind, key, now.name, now.stopped))
-    elif now.paused and before.paused is False and now.ran:
+    elif now.stopped is None and now.paused and before.paused is False and now.ran:
         found.append(Found(_HV, EventKind.SUSPENDED, key, now.name, "paused"))
     elif now.stopped is None and now.paused is False and (before.paused or before.stopped):
         if before.ran:

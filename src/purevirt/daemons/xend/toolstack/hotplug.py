@@ -1,9 +1,9 @@
 """Hotplug scripts: what was set up in Domain 0 for a backend (a loop device, a port of a bridge) is taken back.
 
-Where libxl runs them itself (/local/domain/0/libxl/disable_udev says so; otherwise udev does), whoever destroys a
-domain has to run them: "remove" for a disk, "offline" for an interface. A script is run only if it is a file of
-root's that nobody else may write, in a directory of which the same is true; what it says and how it ends goes to the
-daemon's log, for the domain is gone either way. Simulated hosts have no scripts.
+libxl runs them itself, so whoever destroys a domain in its place has to: "remove" for a disk, "offline" for an
+interface. (Old releases could leave it to udev; a script that finds nothing to take back does no harm.) A script is run
+only if it is a file of root's that nobody else may write, in a directory of which the same is true; what it says and
+how it ends goes to the daemon's log, for the domain is gone either way. Simulated hosts have no scripts.
 
 Source: libxl_linux.c, get_hotplug_env and libxl__hotplug_disk / _nic.
 """
@@ -22,7 +22,6 @@ from purevirt.daemons.xend.toolstack.base import Host
 __all__ = ["Command", "command", "tear_down", "trusted"]
 
 TIMEOUT = 10.0
-_UDEV = "/local/domain/0/libxl/disable_udev"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _log = logging.getLogger(__name__)
@@ -70,14 +69,10 @@ async def tear_down(host: Host, backends: Sequence[str]) -> None:
     if host.root:
         return
     ours = [path for path in backends if path.startswith("/local/domain/0/backend/")]
-    values = await host.store.read_many(
-        [_UDEV, *(f"{path}/{key}" for path in ours for key in ("script", "vifname"))]
-    )
-    if values[0] is None:
-        return
+    values = await host.store.read_many([f"{path}/{key}" for path in ours for key in ("script", "vifname")])
     for index, path in enumerate(ours):
         script, vifname = (
-            None if value is None else os.fsdecode(value) for value in values[1 + 2 * index : 3 + 2 * index]
+            None if value is None else os.fsdecode(value) for value in values[2 * index : 2 * index + 2]
         )
         found = command(path, script, vifname) if script else None
         if found is None:
