@@ -31,6 +31,7 @@ from collections.abc import Callable
 
 import h11
 
+from purevirt.daemons.xend.deadlines import Deadline
 from purevirt.daemons.xend.http_messages import (
     DEFAULTS,
     Handler,
@@ -88,6 +89,7 @@ class Server:
         keeps: Callable[[Request], bool],
     ) -> None:
         sock.setblocking(False)
+        self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._handler = handler
         self._identify = identify
@@ -127,10 +129,9 @@ class Server:
             await asyncio.wait(set(self._tasks))
 
     async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                peer, _ = await loop.sock_accept(self._sock)
+                peer, _ = await self._loop.sock_accept(self._sock)
             except OSError as error:
                 if self._sock.fileno() == -1:
                     return
@@ -170,7 +171,7 @@ class Server:
         for user, _ in Counter(self._reading.values()).most_common(1):
             next(task for task, uid in self._reading.items() if uid == user).cancel()
         try:
-            async with asyncio.timeout(1.0):
+            with self._within(1.0):
                 await self._room.wait()
         except TimeoutError:
             pass
@@ -195,7 +196,7 @@ class Server:
 
     async def _exchange(self, connection: h11.Connection, sock: socket.socket, caller: Caller) -> bool:
         """One request and its answer; whether there may be another on this connection."""
-        task = _current()
+        task = self._task()
         self._reading[task] = caller.uid
         try:
             received = await self._first(connection, sock)
@@ -237,8 +238,8 @@ class Server:
         if connection.trailing_data[0]:
             return b""
         try:
-            async with asyncio.timeout(self._limits.idle_time):
-                return await asyncio.get_running_loop().sock_recv(sock, _CHUNK) or None
+            with self._within(self._limits.idle_time):
+                return await self._loop.sock_recv(sock, _CHUNK) or None
         except TimeoutError:
             return None
 
@@ -257,12 +258,12 @@ class Server:
         if length:
             if sum(self._bodies.values()) + length > self._limits.bodies:
                 return None
-            self._bodies[_current()] = length
+            self._bodies[self._task()] = length
         return Request(head.method, head.target, head.headers, received[begin:], caller)
 
     async def _answer(self, request: Request) -> Response:
         try:
-            async with asyncio.timeout(self._limits.answer_time):
+            with self._within(self._limits.answer_time):
                 return await self._handler(request)
         except Exception:
             _log.exception("%s %s failed", request.method, request.target)
@@ -288,7 +289,7 @@ class Server:
 
     async def _head(self, connection: h11.Connection, sock: socket.socket) -> h11.Request | None:
         event = connection.next_event()
-        async with asyncio.timeout(self._limits.head_time):
+        with self._within(self._limits.head_time):
             while event is h11.NEED_DATA:
                 await self._more(connection, sock)
                 event = connection.next_event()
@@ -306,8 +307,8 @@ class Server:
         for name, value in headers:
             if name == "content-length" and int(value) > limit:  # h11 has seen to it that this is a number
                 raise too_long
-        task, parts, size = _current(), [], 0
-        async with asyncio.timeout(self._limits.body_time):
+        task, parts, size = self._task(), [], 0
+        with self._within(self._limits.body_time):
             while True:
                 event = connection.next_event()
                 if isinstance(event, h11.Data):
@@ -330,7 +331,7 @@ class Server:
                     return b"".join(parts)
 
     async def _more(self, connection: h11.Connection, sock: socket.socket) -> None:
-        connection.receive_data(await asyncio.get_running_loop().sock_recv(sock, _CHUNK))
+        connection.receive_data(await self._loop.sock_recv(sock, _CHUNK))
 
     async def _send(
         self, connection: h11.Connection, sock: socket.socket, response: Response, *, head_only: bool
@@ -354,19 +355,20 @@ class Server:
             sent = 0
         if sent == len(data):
             return
-        async with asyncio.timeout(self._limits.send_time):  # a TimeoutError is an OSError
-            await asyncio.get_running_loop().sock_sendall(sock, memoryview(data)[sent:])
+        with self._within(self._limits.send_time):  # a TimeoutError is an OSError
+            await self._loop.sock_sendall(sock, memoryview(data)[sent:])
 
     async def _linger(self, sock: socket.socket) -> None:
         """Say that no more comes, and read what the client still sends, for a moment."""
         sock.shutdown(socket.SHUT_WR)
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._limits.linger_time):
-            while await loop.sock_recv(sock, _CHUNK):
+        with self._within(self._limits.linger_time):
+            while await self._loop.sock_recv(sock, _CHUNK):
                 pass
 
+    def _within(self, seconds: float) -> Deadline:
+        return Deadline(self._loop, self._loop.time() + seconds)
 
-def _current() -> asyncio.Task[None]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
+    def _task(self) -> asyncio.Task[None]:
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        return task
