@@ -116,6 +116,11 @@ def test_what_is_plain_is_what_h11_reads(data: bytes, body: bytes) -> None:
     assert head.headers == tuple((name.decode(), value.decode()) for name, value in found.headers)
 
 
+def test_an_answer_whose_length_is_not_said_once_and_right_is_not_plain() -> None:
+    for headers in ([], [("Content-Length", "3")], [("Content-Length", "2"), ("content-length", "2")]):
+        assert plainhttp.response(200, "OK", headers, b"{}") is None
+
+
 NAMES = st.one_of(
     st.sampled_from(["Content-Type", "X-a", "Connection", "", "a b", "TE"]), st.text(max_size=4)
 )

@@ -13,6 +13,7 @@ Content-Length says; no word about transfer codings, upgrades or expectations; o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from purevirt._typing import NamedTuple
 
@@ -24,6 +25,7 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _TOKEN = _LETTERS + b"0123456789!#$%&'*+-.^_`|~"
 _DIGITS = b"0123456789"
 _LONGEST_LENGTH = 9  # digits of a Content-Length
+_LONGEST_HEAD = 4096
 
 # What these fields say changes how a message is to be read: that is h11's business.
 _NOT_PLAIN = frozenset({"transfer-encoding", "upgrade", "expect", "te", "trailer"})
@@ -45,7 +47,12 @@ def end_of_head(data: bytes | bytearray) -> int:
 
 
 def request_head(data: bytes) -> Head | None:
-    """A request's head, up to and with its empty line, if it is plain."""
+    """A request's head, up to and with its empty line, if it is plain. A very long one is not."""
+    return _head(data) if len(data) <= _LONGEST_HEAD else None
+
+
+@lru_cache(maxsize=64)  # clients send the same heads again and again
+def _head(data: bytes) -> Head | None:
     if data.translate(None, _LINES):
         return None
     lines = data[:-4].split(b"\r\n")
@@ -78,29 +85,32 @@ def response(status: int, reason: str, headers: Iterable[tuple[str, str]], body:
     """An answer's bytes; the headers say its length."""
     if not 200 <= status <= 599 or status in (204, 304) or _foreign(reason, _PRINTABLE):
         return None
-    lines = [f"HTTP/1.1 {status} {reason}\r\n"]
-    length = "0"
+    lines, lengths = [f"HTTP/1.1 {status} {reason}\r\n"], 0
     for name, value in headers:
-        low = name.lower()
-        if (
-            low in _NOT_PLAIN
-            or low == "connection"
-            or not name
-            or _foreign(name, _TOKEN)
-            or _foreign(value, _PRINTABLE)
-        ):
+        line = _line(name, value)
+        if name.lower() == "content-length":
+            lengths += 1
+            line = f"{name}: {value}\r\n" if value == str(len(body)) else None
+        if line is None:
             return None
-        if low == "content-length":
-            length = value
-        if value != value.strip(" "):
-            return None
-        lines.append(f"{name}: {value}\r\n")
-    if length != str(len(body)):
+        lines.append(line)
+    if lengths != 1:
         return None
     lines.append("\r\n")
     return "".join(lines).encode("ascii") + body
 
 
+@lru_cache(maxsize=64)
+def _line(name: str, value: str) -> str | None:
+    low = name.lower()
+    if low in _NOT_PLAIN or low == "connection" or not name or _foreign(name, _TOKEN):
+        return None
+    if _foreign(value, _PRINTABLE) or value != value.strip(" "):
+        return None
+    return f"{name}: {value}\r\n"
+
+
+@lru_cache(maxsize=64)
 def _foreign(text: str, letters: bytes) -> bool:
     """Whether a text has other letters than these."""
     return not text.isascii() or bool(text.encode("ascii").translate(None, letters))
