@@ -80,9 +80,8 @@ def show(
     title: str, rows: Sequence[Row], peer: str, *, as_json: bool = False, notes: Sequence[str] = ()
 ) -> None:
     """A table with each row's ratio to the peer's median, or JSON."""
-    base = (
-        next(found.median for found in rows if found.name == peer) or 1e-9
-    )  # a guest's clock may stand still
+    least = 1e-3  # in a guest of a busy machine the clock may stand still for a moment
+    base = max(least, next(found.median for found in rows if found.name == peer))
     if as_json:
         body = [{**found._asdict(), "ratio": found.median / base} for found in rows]
         print(json.dumps({"title": title, "unit": "ms", "peer": peer, "rows": body, "notes": list(notes)}))
@@ -92,7 +91,9 @@ def show(
     print(f"{'':{width}}  {'median ms':>11} {'min':>9} {'max':>9} {'n':>4}  ratio")
     for found in rows:
         ratio = (
-            f"1/{base / max(found.median, 1e-9):.1f}" if found.median < base else f"{found.median / base:.2f}"
+            f"1/{base / max(least, found.median):.1f}"
+            if found.median < base
+            else f"{found.median / base:.2f}"
         )
         print(
             f"{found.name:{width}}  {found.median:>11.3f} {found.least:>9.3f} {found.most:>9.3f} {found.n:>4}"
