@@ -31,7 +31,7 @@ from collections.abc import Callable
 
 import h11
 
-from purevirt.daemons.xend.deadlines import Deadline
+from purevirt.daemons.xend.deadlines import Deadline, Patience
 from purevirt.daemons.xend.http_messages import (
     DEFAULTS,
     Handler,
@@ -179,9 +179,11 @@ class Server:
     # --- one connection
 
     async def _converse(self, sock: socket.socket, caller: Caller) -> None:
+        idle = Patience(self._loop, self._task(), self._limits.idle_time)
+        working = Patience(self._loop, self._task(), self._limits.answer_time)
         try:
             connection = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head)
-            while await self._exchange(connection, sock, caller):
+            while await self._exchange(connection, sock, caller, idle, working):
                 if connection.our_state is h11.DONE:  # h11 has seen this one
                     connection.start_next_cycle()
             await self._linger(sock)
@@ -192,14 +194,23 @@ class Server:
         except Exception:
             _log.exception("a connection failed")
         finally:
+            idle.end()
+            working.end()
             sock.close()
 
-    async def _exchange(self, connection: h11.Connection, sock: socket.socket, caller: Caller) -> bool:
+    async def _exchange(
+        self,
+        connection: h11.Connection,
+        sock: socket.socket,
+        caller: Caller,
+        idle: Patience,
+        working: Patience,
+    ) -> bool:
         """One request and its answer; whether there may be another on this connection."""
         task = self._task()
         self._reading[task] = caller.uid
         try:
-            received = await self._first(connection, sock)
+            received = await self._first(connection, sock, idle)
             if received is None:
                 return False
             request = whole = self._plain(received, caller)
@@ -216,7 +227,7 @@ class Server:
         if request is None:
             return False
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, working)
         finally:
             self._bodies.pop(task, None)
         asked = "keep-alive" in (request.header("connection") or "").lower()
@@ -232,13 +243,13 @@ class Server:
         done = connection.our_state is h11.DONE and connection.their_state is h11.DONE
         return done and not self._closing and (asked or self._keeps(request))
 
-    async def _first(self, connection: h11.Connection, sock: socket.socket) -> bytes | None:
+    async def _first(self, connection: h11.Connection, sock: socket.socket, idle: Patience) -> bytes | None:
         """What comes first of the next request: b"" if it is here already, None if the client went, or is silent for
         too long."""
         if connection.trailing_data[0]:
             return b""
         try:
-            with self._within(self._limits.idle_time):
+            with idle:
                 return await self._loop.sock_recv(sock, _CHUNK) or None
         except TimeoutError:
             return None
@@ -261,9 +272,9 @@ class Server:
             self._bodies[self._task()] = length
         return Request(head.method, head.target, head.headers, received[begin:], caller)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, working: Patience) -> Response:
         try:
-            with self._within(self._limits.answer_time):
+            with working:
                 return await self._handler(request)
         except Exception:
             _log.exception("%s %s failed", request.method, request.target)

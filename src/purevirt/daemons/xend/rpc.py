@@ -57,7 +57,12 @@ class Rpc:
                 return wrong
             call = xend_json.parse_call(_parse(request.body))
             value = await self._supervisor.call(
-                request.caller, call.operation, call.domain, call.arguments, call.timeout
+                request.caller,
+                call.operation,
+                call.domain,
+                call.arguments,
+                call.timeout,
+                detached=False,  # the server cancels no request because its client is gone
             )
             return _answer(200, {"result": xend_json.encode(value)})
         except XenError as error:
