@@ -163,6 +163,11 @@ class Observer:
             self._touched.clear()
             infos = await self._link.driver.list_domains()
             uncertain = set(self._touched)
+            dying = {
+                (info.domid, info.handle): _stopped(info) or "destroyed"
+                for info in infos
+                if info.domid is not None and "d" in (info.flags or "")
+            }
             now = {
                 (info.domid, info.handle): _seen(info)
                 for info in infos
@@ -180,20 +185,24 @@ class Observer:
                     self._owed = True
                     continue
                 before = self._known.get(key)
-                self._compare(source, key, before, now.get(key))
+                self._compare(source, key, before, now.get(key), dying.get(key))
                 if key in now:
                     ran = now[key].ran or (before is not None and before.ran)
                     self._known[key] = now[key]._replace(ran=ran)
                 else:
                     self._known.pop(key, None)
 
-    def _compare(self, source: EventSource, key: _Key, before: _Seen | None, after: _Seen | None) -> None:
+    def _compare(
+        self, source: EventSource, key: _Key, before: _Seen | None, after: _Seen | None, why: str | None
+    ) -> None:
+        """Note what has happened to one domain. `why`: of one that is being torn down, the reason."""
+
         def note(kind: EventKind, name: str | None, detail: str | None = None) -> None:
             self._journal.add(source, kind, domid=key[0], handle=key[1], name=name, detail=detail)
 
         if after is None:
             if before is not None:
-                note(EventKind.STOPPED, before.name, before.stopped or "unknown")
+                note(EventKind.STOPPED, before.name, why or before.stopped or "unknown")
             return
         if before is None:
             note(EventKind.CREATED, after.name)
