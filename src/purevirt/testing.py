@@ -179,7 +179,7 @@ class Host:
 
     def resume(self, domain: str | int) -> None:
         """Let a suspended guest go on, as after a suspend that was cancelled."""
-        self._hypervise(domain, self._machine.hypervisor.resume)
+        self._machine.run(lambda toolstack: toolstack.resume(domain))
 
     def shutdown(self, domain: str | int, reason: str = "poweroff") -> None:
         """Let its kernel stop at once, unasked: "poweroff", "reboot", "suspend", "crash", "watchdog" or "soft_reset".

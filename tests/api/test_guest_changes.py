@@ -8,7 +8,7 @@ import pytest
 
 import purevirt
 from purevirt import DomainState, testing
-from purevirt.errors import Timeout, WrongState
+from purevirt.errors import ChannelUnavailable, Timeout, WrongState
 
 DISK = testing.Disk("xvda", "/images/web.img")
 
@@ -94,3 +94,19 @@ def test_a_suspended_domain_does_nothing_until_it_is_resumed(
     web.resume()
     host.advance(0)
     assert web.info().memory_kib == 65536
+
+
+@pytest.mark.parametrize("part", ["xenstored", "hypervisor", "xend"])
+def test_the_daemon_finds_its_host_again(host: testing.Host, part: testing.Part) -> None:
+    host.restart(part)
+    if part == "hypervisor":
+        host.create_domain("web")
+    with purevirt.open(host.uri) as xen:
+        domain = xen.lookup_by_name("web")
+        for _ in range(100_000):  # it looks for it again, with pauses: meanwhile it says so
+            try:
+                domain.suspend()
+                break
+            except ChannelUnavailable:
+                continue
+        assert domain.state()[0] is DomainState.PAUSED

@@ -70,3 +70,21 @@ def test_wrong_input_is_one_clear_line(
     assert captured.out == ""
     assert words in captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_a_directory_is_taken_over_from_a_host_that_was_killed_and_from_no_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "purevirt", "host", "--dir", str(tmp_path / "h")]
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as served:
+            assert served.stdout is not None
+            uri = served.stdout.readline().strip()
+            second = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+            assert second.returncode == 5
+            assert "listens on" in second.stderr
+            assert len(second.stderr.splitlines()) == 1
+            with purevirt.open(uri) as host:
+                assert host.count_domains() == 2
+                guest = host.lookup_by_name("test")
+                guest.set_memory(200000)
+                assert host.store.read("/local/domain/1/device/vbd/51712/state") == "4"
+            served.kill()

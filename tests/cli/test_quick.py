@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -30,6 +30,11 @@ NOT_PLAIN = [
     ["-c"],
     ["-cxen:///", "list"],
     ["--version"],
+    ["suspend"],
+    ["suspend", "--timeout", "3", "test"],
+    ["shutdown", "test", "--mode", "halt"],
+    ["suspend", "one", "two"],
+    ["suspend", ""],
 ]
 
 
@@ -49,6 +54,19 @@ def test_both_ways_say_the_same(
     assert short == long
     assert short[0] == 0
     assert short[1].out
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_both_ways_change_alike(
+    host: testing.Host, capsys: pytest.CaptureFixture[str], json: list[str]
+) -> None:
+    lines = [[command, "test"] for command in ("suspend", "suspend", "resume", "resume")]
+    lines += [["destroy", "nobody"], ["destroy", "Domain-0"]]
+
+    def told(way: Callable[[list[str]], int | None]) -> list[object]:
+        return [(way(["-c", host.uri, *line, *json]), capsys.readouterr()) for line in lines]
+
+    assert told(quick.run) == told(app.run)
 
 
 @pytest.mark.parametrize("json", [[], ["--json"]])

@@ -160,6 +160,27 @@ def test_the_plain_list_loads_neither_click_nor_typing() -> None:
     }
 
 
+def test_a_plain_change_loads_neither_click_nor_h11() -> None:
+    """What `purevirt suspend` pays for beyond a listing: json, and little else."""
+    code = "from purevirt.cli import quick, changing; import purevirt; purevirt.open\n"
+    code += "from purevirt.drivers.xen import changes, daemon\n"
+    code += "from purevirt.channels.xend import blocking, dial\n"
+    code += "from purevirt.formats import xend_json\n"
+    loaded = loaded_by(code)
+    assert not loaded & {
+        "asyncio",
+        "click",
+        "typing",
+        "dataclasses",
+        "inspect",
+        "h11",
+        "threading",
+        "uuid",
+        "urllib",
+    }
+    assert not loaded & {f"purevirt.{name}" for name in ("wire.sxp", "formats.xend_results", "model.node")}
+
+
 def test_opening_loads_nothing_that_speaks_to_the_daemon() -> None:
     """With hypercalls it is only asked whether it listens."""
     code = """

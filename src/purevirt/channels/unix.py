@@ -31,7 +31,16 @@ from types import TracebackType
 
 from purevirt.errors import ConnectError, Timeout
 
-__all__ = ["MAX_PATH", "BindAddress", "absence", "connect", "explain", "fork_generation", "try_connect"]
+__all__ = [
+    "MAX_PATH",
+    "BindAddress",
+    "absence",
+    "connect",
+    "explain",
+    "fork_generation",
+    "remove_stale",
+    "try_connect",
+]
 
 MAX_PATH = 107
 
@@ -242,4 +251,31 @@ def _owner(path: StrPath) -> str:
         return " (on the way there)"
     return (
         f" (it belongs to user {found.st_uid}, group {found.st_gid}, mode {stat.S_IMODE(found.st_mode):04o})"
+    )
+
+
+def remove_stale(path: StrPath, *, what: str, channel: str | None = None) -> None:
+    """Remove a socket file on which nobody listens any more, so that one can bind there.
+
+    ConnectError: somebody does. Anything else at the path is left, and makes `bind` fail, as it should.
+    """
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except OSError:
+        return
+    try:
+        probe = try_connect(path, what=what, channel=channel)
+    except ConnectError as error:
+        if error.errno == errno.ECONNREFUSED:
+            os.unlink(path)
+        return
+    if probe is not None:
+        probe.close()
+    raise ConnectError(
+        f"another daemon listens on {os.fsdecode(path)} already",
+        operation="listen",
+        channel=channel,
+        path=os.fsdecode(path),
+        errno=errno.EADDRINUSE,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from purevirt._typing import NoReturn
 from purevirt.cli.session import Session, abandon_output, report
@@ -19,22 +19,33 @@ __all__ = ["run"]
 _ONLY = {"--name": "name", "--uuid": "uuid", "--id": "id"}
 
 
+_CHANGES = ("suspend", "resume", "shutdown", "reboot", "destroy")
+
+
 class _Options:
     everything = False
     only: str | None = None
+    change: str | None = None
+    domain = ""
 
 
 def run(arguments: Sequence[str]) -> int | None:
-    """Run it if it is a plain `list`, and return the exit status; None if it is not."""
+    """Run it if it is plain, and return the exit status; None if it is not."""
     session = Session()
     options = _parse(arguments, session)
     if options is None or "_PUREVIRT_COMPLETE" in os.environ:
         return None
-    from purevirt.cli import listing
     from purevirt.errors import XenError
 
     try:
-        listing.show(session, everything=options.everything, only=options.only)
+        if options.change is not None:
+            from purevirt.cli import changing
+
+            changing.change(session, options.change, options.domain)
+        else:
+            from purevirt.cli import listing
+
+            listing.show(session, everything=options.everything, only=options.only)
         sys.stdout.flush()
     except XenError as error:
         return report(error, as_json=session.json)
@@ -62,13 +73,16 @@ def _parse(arguments: Sequence[str], session: Session) -> _Options | None:
                 return None
         elif word in ("-r", "--readonly"):
             session.read_only = True
-        elif word == "list":
+        elif word == "list" or word in _CHANGES:
             break
         else:
             return None
     else:
         return None
     options = _Options()
+    if word in _CHANGES:
+        options.change = word
+        return _plain_change(options, words, session)
     for word in words:
         if word == "--all":
             options.everything = True
@@ -79,3 +93,15 @@ def _parse(arguments: Sequence[str], session: Session) -> _Options | None:
         else:
             return None
     return options
+
+
+def _plain_change(options: _Options, words: Iterator[str], session: Session) -> _Options | None:
+    """A domain, perhaps --json, and nothing else."""
+    for word in words:
+        if word == "--json":
+            session.json = True
+        elif word.startswith("-") or not word or options.domain:
+            return None
+        else:
+            options.domain = word
+    return options if options.domain else None

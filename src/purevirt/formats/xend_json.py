@@ -4,10 +4,10 @@ Both ends use this module. `call`/`parse_call` are the request, `encode` the val
 the other end, by the table of `xend_results`: an operation that is not in it does not exist. `error_document` and
 `error_from` carry an exception across, class and all.
 
-How a value looks: a named tuple is an object with its field names; a handle (16 bytes) is the field "uuid", as text; an
-enum is its name in lower case; a set is a sorted list; a pair is a list of two. Unknown fields are ignored and fields
-with a default may be missing, so that either end may be the newer one. Text keeps bytes that are no UTF-8 as lone
-surrogates, which JSON can carry (as \\udcXX).
+How a value looks: a named tuple is an object with its field names; a handle (16 bytes) is the field "uuid", as text;
+an enum is its name in lower case; a set is a sorted list; a pair is a list of two. Unknown fields are ignored and
+fields with a default may be missing, so that either end may be the newer one. Text keeps bytes that are no UTF-8 as
+lone surrogates, which JSON can carry (as \\udcXX).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from purevirt import errors
 from purevirt._typing import Any, NamedTuple, NoReturn
 from purevirt.errors import InvalidConfig, RemoteProtocolError, XenError
 from purevirt.formats import json_values as read
-from purevirt.formats.xend_results import RESULTS
 from purevirt.model import DomainRef
 
 __all__ = [
@@ -74,6 +73,9 @@ def _uuid_text(handle: bytes) -> str | None:
 
 def result(operation: str, value: object) -> Any:
     """The model's value of an answer. RemoteProtocolError if it is not what the operation answers."""
+    # All of the model comes with it, and most changes have no value to read.
+    from purevirt.formats.xend_results import RESULTS
+
     try:
         return RESULTS[operation](value)
     except read.Unfit as unfit:
@@ -88,8 +90,8 @@ def result(operation: str, value: object) -> Any:
 
 
 class Call(NamedTuple):
-    """A request. `domain` is None where the operation concerns none; its handle is empty where the caller knows only an
-    id or a name. `timeout` is in seconds; None: the operation's own."""
+    """A request. `domain` is None where the operation concerns none; its handle is empty where the caller knows only
+    an id or a name. `timeout` is in seconds; None: the operation's own."""
 
     operation: str
     domain: DomainRef | None
@@ -112,8 +114,8 @@ def call(
 def parse_call(document: object) -> Call:
     """A request, read in the daemon. InvalidConfig says what is wrong with it.
 
-    The arguments stay as JSON has them, but for "handle" (of lookup_uuid) and "groups" (of domain_stats), which become
-    bytes and a frozenset; their types are the operation's business.
+    The arguments stay as JSON has them, but for "handle" (of lookup_uuid) and "groups" (of domain_stats), which
+    become bytes and a frozenset; their types are the operation's business.
     """
     try:
         return _parse_call(document)
@@ -122,6 +124,8 @@ def parse_call(document: object) -> Call:
 
 
 def _parse_call(document: object) -> Call:
+    from purevirt.formats.xend_results import RESULTS
+
     if not isinstance(document, dict):
         raise read.Unfit(f"{read.shown(document)} is not an object")
     operation = read.text(document.get("operation"))

@@ -16,9 +16,9 @@ import asyncio
 import contextlib
 from typing import NamedTuple
 
-from purevirt.channels.xenstore.client import StoreClient
+from purevirt.channels.xenstore.client import StoreClient, Transaction
 from purevirt.channels.xenstore.transport import Connector, Transport
-from purevirt.errors import Closed
+from purevirt.errors import Closed, OperationError
 from purevirt.host.bus import Bus
 from purevirt.host.dom0files import Dom0Files
 from purevirt.host.grants import GrantRefused
@@ -150,7 +150,8 @@ class Backends:
                     device = next(iter(self._queue))
                     del self._queue[device]
                     self.steps += 1
-                    await self._look(device)
+                    with contextlib.suppress(OperationError):  # of this one device; the others are looked at
+                        await self._look(device)
                 self._news = asyncio.get_running_loop().create_future()
                 await self._news
 
@@ -221,7 +222,13 @@ class Backends:
             nodes.insert(0, (f"{device.path}/error", error))
         if state is State.INIT_WAIT:
             nodes[:0] = [(f"{device.path}/{name}", "1") for name in _FEATURES[device.kind]]
-        await self._store.write_many(nodes)
+
+        async def body(tx: Transaction) -> None:
+            # Not if it has gone meanwhile: writing would bring back half of it.
+            if await tx.exists(f"{device.path}/frontend"):
+                await tx.write_many(nodes)
+
+        await self._store.transaction(body)
 
     def _come(self, device: Device, frontend: str) -> _Backend:
         backend = self._devices[device] = _Backend(frontend)

@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from purevirt.channels.unix import BindAddress
+from purevirt.channels.unix import BindAddress, remove_stale
 from purevirt.errors import ProtocolError
 from purevirt.host.bus import Bus
 from purevirt.host.grants import GrantRefused
@@ -45,7 +45,8 @@ class BusServer:
         return len(self._clients)
 
     async def start(self) -> None:
-        """Listen. OSError if the socket cannot be made."""
+        """Listen. A stale socket is replaced; ConnectError if one is in use, OSError if none can be made."""
+        remove_stale(self.path, what="the bus of a simulated host", channel="bus")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with BindAddress(self.path) as address:

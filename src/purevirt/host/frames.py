@@ -6,6 +6,7 @@ who uses them (their domain, and each mapping). One that nobody uses any more is
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from purevirt.channels.bus.memory import PAGE, SEGMENT, SharedMemory
@@ -22,9 +23,9 @@ class Frames:
         self._users: dict[int, int] = {}
         self._free: list[int] = []
         self._end = 0
-        with open(path, "wb"):
-            pass
-        os.chmod(path, 0o600)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # whoever has mapped the one before keeps it: shortening it would end them
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_RDWR, 0o600))
 
     def __len__(self) -> int:
         """How many are in use."""

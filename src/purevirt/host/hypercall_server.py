@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 
-from purevirt.channels.unix import BindAddress
+from purevirt.channels.unix import BindAddress, remove_stale
 from purevirt.errors import ProtocolError
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.wire.hypercall.frames import CallDecoder, encode_answer, encode_hello
@@ -36,7 +36,8 @@ class HypercallServer:
         return len(self._clients)
 
     async def start(self) -> None:
-        """Listen. OSError if the socket cannot be made."""
+        """Listen. A stale socket is replaced; ConnectError if one is in use, OSError if none can be made."""
+        remove_stale(self.path, what="the simulated hypervisor", channel="hypervisor")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with BindAddress(self.path) as address:

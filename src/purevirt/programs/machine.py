@@ -35,6 +35,7 @@ from purevirt.daemons.xenconsoled import ConsoleDaemon
 from purevirt.daemons.xenstored import Server
 from purevirt.errors import ChannelUnavailable, ConnectError
 from purevirt.host.backends import Backends
+from purevirt.host.bus import Bus
 from purevirt.host.clock import Clock, HeldClock, RealClock
 from purevirt.host.dom0files import Dom0Files
 from purevirt.host.guest.kernel import Guest
@@ -118,6 +119,11 @@ class Machine:
     def hypervisor(self) -> Hypervisor:
         """Xen. ChannelUnavailable: it was killed, or the host is not running."""
         return self._running_xen().hypervisor
+
+    @property
+    def bus(self) -> Bus:
+        """What domains share. ChannelUnavailable as above."""
+        return self._running_xen().bus
 
     @property
     def xenstored(self) -> Server:

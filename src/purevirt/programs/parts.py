@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from purevirt.daemons.xenconsoled import ConsoleDaemon
 from purevirt.daemons.xenstored import Rings, Server, Shell, state
+from purevirt.errors import ChannelUnavailable
 from purevirt.host.bus import Bus
 from purevirt.host.bus_server import BusServer
 from purevirt.host.guests import Guests
@@ -70,38 +71,66 @@ class HypervisorPart:
         self._first: Hypervisor | None = first
         self._hypercalls: HypercallServer | None = None
         self._server: BusServer | None = None
-        self.hypervisor = first
-        self.bus: Bus
-        self.guests: Guests
+        self._hypervisor = first
+        self._bus: Bus | None = None
+        self._guests: Guests | None = None
 
     @property
     def runs(self) -> bool:
         return self._server is not None
 
     @property
+    def hypervisor(self) -> Hypervisor:
+        """Xen. ChannelUnavailable: it was killed."""
+        if not self.runs:
+            raise ChannelUnavailable("the simulated hypervisor does not run", channel="hypervisor")
+        return self._hypervisor
+
+    @property
+    def bus(self) -> Bus:
+        """What domains share. ChannelUnavailable."""
+        if self._bus is None:
+            raise ChannelUnavailable("the simulated hypervisor does not run", channel="bus")
+        return self._bus
+
+    @property
+    def guests(self) -> Guests:
+        """The kernels in its domains. ChannelUnavailable."""
+        if self._guests is None:
+            raise ChannelUnavailable("the simulated hypervisor does not run", channel="hypervisor")
+        return self._guests
+
+    @property
     def activity(self) -> int:
         """Grows with all that happens on the bus and in the guests."""
-        served = 0 if self._server is None else self._server.served
-        return self.bus.channels.sent + served + self.guests.steps
+        if self._server is None or self._bus is None or self._guests is None:
+            return 0
+        return self._bus.channels.sent + self._server.served + self._guests.steps
 
     async def start(self) -> None:
-        self.hypervisor = self._first or self._make()
+        hypervisor = self._first or self._make()
         self._first = None
-        self.bus = Bus(self.hypervisor, f"{self._root}/{MEMORY}")
-        self.guests = Guests(self.hypervisor, self.bus)
-        self._hypercalls = HypercallServer(self.hypervisor, f"{self._root}/{HYPERCALLS}")
-        await self._hypercalls.start()
-        self._server = BusServer(self.bus, f"{self._root}/{BUS}")
-        await self._server.start()
+        hypercalls = HypercallServer(hypervisor, f"{self._root}/{HYPERCALLS}")
+        await hypercalls.start()  # first: it finds out whether another host lives here
+        try:
+            bus = Bus(hypervisor, f"{self._root}/{MEMORY}")
+            server = BusServer(bus, f"{self._root}/{BUS}")
+            await server.start()
+        except BaseException:
+            await hypercalls.stop()
+            raise
+        self._hypervisor, self._bus, self._guests = hypervisor, bus, Guests(hypervisor, bus)
+        self._hypercalls, self._server = hypercalls, server
 
     async def stop(self) -> None:
-        hypercalls, server = self._hypercalls, self._server
-        self._hypercalls = self._server = None
+        hypercalls, server, guests = self._hypercalls, self._server, self._guests
+        self._hypercalls = self._server = self._bus = self._guests = None
+        if guests is not None:
+            guests.stop()
         if hypercalls is not None:
             await hypercalls.stop()
         if server is not None:
             await server.stop()
-            self.guests.stop()
             with contextlib.suppress(OSError):
                 os.unlink(f"{self._root}/{MEMORY}")
 

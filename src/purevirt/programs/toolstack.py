@@ -79,9 +79,12 @@ class Resident:
 class Machinery(Protocol):
     """What domains are built from; after a restart of the hypervisor, other ones."""
 
-    hypervisor: Hypervisor
-    bus: Bus
-    guests: Guests
+    @property
+    def hypervisor(self) -> Hypervisor: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def guests(self) -> Guests: ...
 
 
 class Toolstack:
@@ -167,6 +170,13 @@ class Toolstack:
         async with self._lock:
             await self._destroy(self.find(which))
 
+    async def resume(self, which: str | int) -> None:
+        """Let a suspended domain go on, and the store tell of its next end."""
+        domid = self.find(which).domid
+        self._part.hypervisor.resume(domid)
+        with contextlib.suppress(OperationError):
+            await self._store.resume(domid)
+
     async def rename(self, which: str | int, name: str) -> None:
         """Give a domain another name."""
         resident = self.find(which)
@@ -247,6 +257,8 @@ class Toolstack:
             await self._store.introduce(domid, seed.store_gfn, seed.store_port)
         except BaseException:
             part.hypervisor.destroy(domid)
+            with contextlib.suppress(XenError):
+                await self._clean(resident)
             raise
         self._residents[domid] = resident
         if not paused:
@@ -254,10 +266,12 @@ class Toolstack:
         return resident
 
     async def _destroy(self, resident: Resident) -> None:
-        del self._residents[resident.domid]
         if self._part.hypervisor.find(resident.domid) is not None:
             self._part.hypervisor.destroy(resident.domid)
-        await self._clean(resident)
+        await self._clean(
+            resident
+        )  # without a store it stays a resident, and this is done when there is one again
+        self._residents.pop(resident.domid, None)
 
     async def _clean(self, resident: Resident) -> None:
         """Take its nodes out of the store, as after its end."""
@@ -265,7 +279,8 @@ class Toolstack:
         with contextlib.suppress(OperationError):
             await self._store.release(domid)  # unless xenstored has seen its end already
         gone = [f"/local/domain/{domid}", f"/libxl/{domid}"]
-        if not any(other.uuid == resident.uuid for other in self._residents.values()):
+        others = [other for other in self._residents.values() if other is not resident]
+        if not any(other.uuid == resident.uuid for other in others):
             gone.append(f"/vm/{resident.uuid}")
         gone += [f"/local/domain/0/backend/vbd/{domid}"] if resident.disks else []
         gone += [f"/local/domain/0/backend/vif/{domid}"] if resident.interfaces else []
@@ -288,10 +303,11 @@ class Toolstack:
         """A domain has stopped, or is gone, or may have while nobody looked."""
         async with self._lock:
             resident = self._residents.get(domid)
-            domain = self._part.hypervisor.find(domid)
             if resident is None or self._client is None:
                 return
-            with contextlib.suppress(XenError):  # no store: when there is one again, this is done again
+            # Without a store, or a hypervisor: when it is there again, this is done again.
+            with contextlib.suppress(XenError):
+                domain = self._part.hypervisor.find(domid)
                 if domain is None:
                     await self._clean(resident)
                     self._residents.pop(domid, None)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from purevirt import errors
 from purevirt.channels.xend.client import XendClient
+from purevirt.channels.xend.framing import Reader
 from purevirt.channels.xend.http import Http
 from purevirt.channels.xend.transport import Request
 from tests.support.http_peer import Answer, HttpPeer, Received, answer
@@ -189,3 +190,81 @@ def test_an_answer_is_the_same_however_it_is_cut(data: st.DataObject) -> None:
         b"abcde",
     )
     assert http.reusable
+
+
+STATUS_LINES = [
+    b"HTTP/1.1 200 OK",
+    b"HTTP/1.1 404 Not found",
+    b"HTTP/1.0 200 OK",
+    b"HTTP/1.1 204 No content",
+    b"HTTP/1.1 304 Not modified",
+    b"HTTP/1.1 200",
+    b"HTTP/1.1 200 ",
+    b"HTTP/1.1 200OK",
+    b"HTTP/1.1 99 Low",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK",
+    b"ICY 200 OK",
+]
+HEADERS = [
+    b"Content-Length: 3",
+    b"Content-Length:3",
+    b"content-length: 3 ",
+    b"Content-Length: +3",
+    b"Content-Length: 3, 3",
+    b"Content-Length: 03",
+    b"Content-Length: 0",
+    b"Content-Length : 3",
+    b"Content-Length: ",
+    b"Transfer-Encoding: chunked",
+    b"Connection: close",
+    b"Connection: keep-alive",
+    b"Connection: Close",
+    b"X: \xe4",
+    b"X: a\tb",
+    b"X: a\x00b",
+    b"X_y: z",
+    b"X-y:",
+    b": z",
+    b" folded",
+    b"no colon",
+]
+BODIES = [b"", b"ab", b"abc", b"abcd", b"3\r\nabc\r\n0\r\n\r\n"]
+
+
+def outcome(reader: Any, pieces: list[bytes]) -> object:
+    response = None
+    try:
+        for piece in [*pieces, b""]:
+            response = reader.feed(piece)
+            if response is not None:
+                break
+    except (errors.RemoteProtocolError, errors.Closed) as error:
+        return type(error)
+    keeps = reader.reusable if isinstance(reader, Http) else reader.keeps
+    return response, keeps
+
+
+@given(
+    st.sampled_from(STATUS_LINES),
+    st.lists(st.sampled_from(HEADERS), max_size=3),
+    st.sampled_from(BODIES),
+    st.sampled_from([b"\r\n", b"\n"]),
+)
+def test_a_plain_answer_is_read_as_h11_reads_it(
+    status: bytes, headers: list[bytes], body: bytes, newline: bytes
+) -> None:
+    whole = newline.join([status, *headers, b"", body])
+    ours = Http()
+    ours.request(Request("GET", "/"))
+    got, wanted = outcome(ours, [whole]), outcome(Reader(Request("GET", "/")), [whole])
+    if isinstance(got, tuple) and isinstance(wanted, tuple) and ours._ended:
+        got, wanted = got[0], wanted[0]  # one that has ended is kept by nobody
+    assert got == wanted
+
+
+@pytest.mark.parametrize("target", ["/a b", "", "/a\r\nX: y", "/\xe4"])
+def test_a_request_cannot_be_split(target: str) -> None:
+    with pytest.raises(errors.LocalProtocolError):
+        Http().request(Request("GET", target))
+    with pytest.raises(errors.LocalProtocolError):
+        Http().request(Request("GET", "/", (("X", target + "\r\nY: z"),)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 
@@ -127,6 +128,34 @@ def test_under_asyncio_others_run_meanwhile(host: testing.Host) -> None:
         ("crashed", "crash"),
         ("stopped", "crash"),
     ]
+
+
+@pytest.mark.parametrize("opener", ["open_async", "open_async_read_only"])
+def test_a_wait_that_is_cancelled_loses_nothing(host: testing.Host, opener: str) -> None:
+    async def scenario() -> list[str | None]:
+        seen: list[str | None] = []
+        async with (
+            await getattr(purevirt, opener)(host.uri) as connection,
+            await connection.events(["created"], poll=0.001) as events,
+        ):
+            for number in range(12):
+                await asyncio.to_thread(host.create_domain, f"d{number}")
+                for turns in range(number):
+                    waiting = asyncio.create_task(events.next(None))
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    waiting.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        event = await waiting
+                        seen.append(event.name)
+            while len(seen) < 12:
+                event = await events.next(20)
+                assert event is not None
+                seen.append(event.name)
+            assert await events.next(0.01) is None
+        return seen
+
+    assert asyncio.run(scenario()) == [f"d{number}" for number in range(12)]
 
 
 def test_a_read_only_connection_without_a_daemon_hears_of_coming_and_going(host: testing.Host) -> None:

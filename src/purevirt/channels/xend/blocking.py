@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import _socket
 import select
-import threading
 import time
+from _queue import Empty, SimpleQueue  # the C half of queue: a semaphore without the import of threading
 
 from purevirt.channels.unix import connect, fork_generation
 from purevirt.channels.xend.http import Http
@@ -59,13 +59,17 @@ class BlockingTransport:
         self._closed = False
         self._idle: list[_Link] = []
         self._busy: set[_Link] = set()
-        self._slots = threading.Semaphore(CONNECTIONS)
+        self._slots: SimpleQueue[None] = SimpleQueue()  # holds a None for each call that may begin
+        for _ in range(CONNECTIONS):
+            self._slots.put(None)
 
     async def exchange(self, request: Request, timeout: float | None) -> Response:
         check(self._closed, self._generation)
         deadline = None if timeout is None else time.monotonic() + timeout
-        if not self._slots.acquire(timeout=time_left(deadline)):
-            raise timed_out(timeout, sent=False)
+        try:
+            self._slots.get(timeout=time_left(deadline))
+        except Empty:
+            raise timed_out(timeout, sent=False) from None
         try:
             link = self._take_idle() or self._connect(deadline)
             self._busy.add(link)
@@ -81,7 +85,7 @@ class BlockingTransport:
                     link.sock.close()
             return response
         finally:
-            self._slots.release()
+            self._slots.put(None)
             if self._closed:
                 self._close_idle()
 

@@ -32,6 +32,7 @@ __all__ = [
     "Transport",
     "check",
     "lost",
+    "media_type",
     "shown",
     "time_left",
     "timed_out",
@@ -95,6 +96,11 @@ def shown(address: Address) -> str:
     if isinstance(address, tuple):
         return f"{address[0]}:{address[1]}"
     return address.decode("utf-8", "surrogateescape") if isinstance(address, bytes) else str(address)
+
+
+def media_type(response: Response) -> str:
+    """The type of an answer's body, without its parameters."""
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def check(closed: bool, generation: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from purevirt.cli import output
+from purevirt.cli.changing import change
 from purevirt.cli.context import domain_argument, json_option, pass_session
 from purevirt.cli.parameters import timeout_option
 from purevirt.cli.session import Session
@@ -19,8 +20,7 @@ MODES = ("poweroff", "reboot", "halt", "suspend", "crash")
 @pass_session
 def suspend(session: Session, domain: str, timeout: float) -> None:
     """Pause a domain: it keeps its memory, and gets no CPU."""
-    session.connection.lookup(domain).suspend(timeout=timeout)
-    output.done(session.json, f"Domain '{domain}' suspended")
+    change(session, "suspend", domain, timeout)
 
 
 @click.command()
@@ -30,8 +30,7 @@ def suspend(session: Session, domain: str, timeout: float) -> None:
 @pass_session
 def resume(session: Session, domain: str, timeout: float) -> None:
     """Let a paused domain run again."""
-    session.connection.lookup(domain).resume(timeout=timeout)
-    output.done(session.json, f"Domain '{domain}' resumed")
+    change(session, "resume", domain, timeout)
 
 
 @click.command()
@@ -48,8 +47,7 @@ def shutdown(session: Session, domain: str, mode: str, timeout: float) -> None:
     Ends when the kernel has taken note: it shuts down in its own time. Ends with status 7 when it does not answer,
     and with status 1 when it refuses.
     """
-    session.connection.lookup(domain).shutdown(mode, timeout=timeout)
-    output.done(session.json, f"Domain '{domain}' is being shutdown")
+    change(session, "shutdown", domain, timeout, mode=mode)
 
 
 @click.command()
@@ -59,8 +57,7 @@ def shutdown(session: Session, domain: str, mode: str, timeout: float) -> None:
 @pass_session
 def reboot(session: Session, domain: str, timeout: float) -> None:
     """Ask a domain's kernel to reboot. As shutdown --mode reboot."""
-    session.connection.lookup(domain).reboot(timeout=timeout)
-    output.done(session.json, f"Domain '{domain}' is being rebooted")
+    change(session, "reboot", domain, timeout)
 
 
 @click.command()
@@ -70,8 +67,7 @@ def reboot(session: Session, domain: str, timeout: float) -> None:
 @pass_session
 def destroy(session: Session, domain: str, timeout: float) -> None:
     """End a domain at once, without asking its kernel."""
-    session.connection.lookup(domain).destroy(timeout=timeout)
-    output.done(session.json, f"Domain '{domain}' destroyed")
+    change(session, "destroy", domain, timeout)
 
 
 @click.command()

@@ -23,7 +23,6 @@ import logging
 import os
 import select
 import socket
-import stat
 
 from purevirt.channels import unix
 from purevirt.daemons.xenstored.connection import Connection
@@ -100,7 +99,7 @@ class Shell:
     ) -> None:
         """Listen on a socket file with this mode. A stale one is replaced; ConnectError if one is in use."""
         raw = os.fsencode(path)
-        _remove_stale(raw)
+        unix.remove_stale(raw, what="the Xen Store", channel="store")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
@@ -316,27 +315,3 @@ class Shell:
         client.sock.close()
         if self._deaf:
             self._listen_to_new(True)
-
-
-def _remove_stale(path: bytes) -> None:
-    """Remove a socket file on which nobody listens. Anything else there makes `bind` fail, as it should."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            return
-    except OSError:
-        return
-    try:
-        probe = unix.try_connect(path, what="the Xen Store", channel="store")
-    except ConnectError as error:
-        if error.errno == errno.ECONNREFUSED:
-            os.unlink(path)
-        return
-    if probe is not None:
-        probe.close()
-    raise ConnectError(
-        f"another daemon listens on {os.fsdecode(path)} already",
-        operation="listen",
-        channel="store",
-        path=os.fsdecode(path),
-        errno=errno.EADDRINUSE,
-    )

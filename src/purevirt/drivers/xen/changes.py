@@ -26,7 +26,8 @@ class Changes(Connected):
         from purevirt.drivers.xen.daemon import CHANGE_TIMEOUT
 
         limit = CHANGE_TIMEOUT if timeout is None else timeout
-        return await self.daemon.call(operation, ref, arguments, timeout=limit)
+        answers = operation in ("set_memory", "set_vcpus")
+        return await self.daemon.call(operation, ref, arguments, timeout=limit, answers=answers)
 
     async def suspend(self, ref: DomainRef, *, timeout: float | None = None) -> None:
         await self._change("suspend", ref, timeout)

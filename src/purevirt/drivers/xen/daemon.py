@@ -61,8 +61,10 @@ class Daemon:
         *,
         timeout: float | None = READ_TIMEOUT,
         grace: float | None = None,
+        answers: bool = True,
     ) -> Any:
-        """Let the daemon do it. `timeout` is in seconds; `grace` is how much longer the daemon's word is waited for.
+        """Let the daemon do it. `timeout` is in seconds; `grace` is how much longer the daemon's word is waited for;
+        `answers` says whether a value is expected.
 
         Whatever the daemon raised; ChannelUnavailable: it is not there any more; Timeout, Closed: it did not answer,
         and whether the call took effect is unknown; RemoteProtocolError: what it answered makes no sense.
@@ -95,6 +97,8 @@ class Daemon:
             failed = xend_json.error_from(answer)
             failed.operation = operation  # the call that was made, whatever the daemon did for its sake
             raise failed
+        if answer["result"] is None and not answers:
+            return None
         return xend_json.result(operation, answer["result"])
 
 

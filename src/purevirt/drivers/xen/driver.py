@@ -1,9 +1,9 @@
 """The contract of `drivers.base` for a Xen host, put together from its parts, one per noun: `domains`, `host`,
 `devicereads`, `changes`; `connected` is what they stand on.
 
-A listing, which most short programs are, needs `domains` alone. The other parts are loaded with the first use of any of
-their operations: a type checker sees one class with all of them, a running program one whose missing methods are then
-taken over from the parts.
+A listing, which most short programs are, needs `domains` alone. The other parts are loaded with the first use of any
+of their operations: a type checker sees one class with all of them, a running program one whose missing methods are
+then taken over from the parts.
 """
 
 from __future__ import annotations

@@ -163,8 +163,8 @@ class JournalStream(Stream):
 class JournalReader:
     """A place in the daemon's journal.
 
-    The journal is in the daemon's memory. Where the daemon was out of reach it may be another one by now, whose numbers
-    begin anew: then what was missed is not known, which one LOST says, and reading goes on from the end.
+    The journal is in the daemon's memory. Where the daemon was out of reach it may be another one by now, whose
+    numbers begin anew: then what was missed is not known, which one LOST says, and reading goes on from the end.
     """
 
     def __init__(self, daemon: Daemon) -> None:

@@ -67,6 +67,7 @@ class Guest:
         self._events: deque[tuple[str, str]] = deque()
         self._put_by: dict[Callable[[], None], None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._gone = False
         self._news: asyncio.Future[None] | None = None
         self.transport.on_event = self._heard
         if behaviour.pv_drivers:
@@ -90,6 +91,8 @@ class Guest:
 
     def stop(self) -> None:
         """The domain is gone."""
+        self._gone = True
+        self._put_by.clear()
         self.transport.end("the domain is gone")
         if self._task is not None:
             self._task.cancel()
@@ -104,10 +107,12 @@ class Guest:
 
     def when_running(self, act: Callable[[], None]) -> None:
         """Do it now, or when the domain runs again; once, however often it was asked for meanwhile."""
+        if self._gone:
+            return
         if self.domain.runs:
             self.steps += 1
             act()
-        elif self.hypervisor.find(self.domid) is self.domain:
+        else:
             self._put_by[act] = None
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
