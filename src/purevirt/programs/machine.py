@@ -272,9 +272,9 @@ class Machine:
             await self._backends.close()
 
     async def _restart(self, part: str, forget: bool) -> None:
-        await self._kill(part)
         if forget and self._store is not None:
             self._store.forget()
+        await self._kill(part)
         await self._parts[part].start()
         if part == "hypervisor":
             assert self._toolstack is not None
@@ -339,14 +339,14 @@ class Machine:
             await self._end(toolstack)
 
     async def _end(self, toolstack: Toolstack) -> None:
-        """Take all parts down, the last first; what xenstored saves is nobody's any more."""
+        """Take all parts down, the last first."""
         await toolstack.close()
+        if self._store is not None:
+            self._store.forget()
         if self._backends is not None:
             await self._backends.close()
         for part in reversed(_alive(self._parts.values())):
             await part.stop()
-        if self._store is not None:
-            self._store.discard()
         self._xen = self._store = self._consoles = self._backends = self._files = None
         self._parts = {}
 

@@ -173,12 +173,14 @@ class StorePart:
         if shell is not None:
             assert shell.rings is not None
             asyncio.get_running_loop().remove_reader(shell.fileno())
-            state.save(f"{self._root}/{STATE}", self.server, shell.rings.unsent_to)
+            if not self._fresh:
+                state.save(f"{self._root}/{STATE}", self.server, shell.rings.unsent_to)
             shell.close()
 
     def forget(self) -> None:
-        """Let the next start be with an empty store."""
+        """Let the next start be with an empty store: what there is now will not be saved."""
         self._fresh = True
+        self.discard()
 
     def discard(self) -> None:
         """Remove the saved store."""
