@@ -2,7 +2,7 @@
 
     rw          the Xen Store's watches (domains come and go, names, devices), and a look at the hypervisor each
                 `poll` seconds
-    rw+daemon   the same; and what the daemon changed without a change of state (CHANGED), from its journal, at each look
+    rw+daemon   the same; and what the daemon changed without a change of state (CHANGED), from its journal
     ro          the Xen Store's watches alone: created, stopped (reason unknown), renamed, devices
     ro+daemon   the daemon's journal alone
 
