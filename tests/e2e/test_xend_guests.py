@@ -74,7 +74,7 @@ def test_the_life_of_a_pv_guest(dom0: lab.Host) -> None:
     name = "xend-pv"
     try:
         wait_until(dom0, f"grep -qx ready {told.log}")
-        domid = create(dom0, name, "pv", disks=[8], vifs=["bridge=xenbr0"], vcpus=2)
+        domid = create(dom0, name, "pv", disks=[8], vifs=["bridge=xenbr0"], vcpus=2, memory=128)
         _live(dom0, name, domid)
         dom0.purevirt(["shutdown", name])
         wait_until(dom0, f"! xl domid {name}")
@@ -155,13 +155,15 @@ def _live(dom0: lab.Host, name: str, domid: int) -> None:
     assert "p" not in xl_row(dom0, name)[3]
 
     before = int(xl_row(dom0, name)[1])
-    dom0.purevirt(["setmem", name, "80M"])
+    dom0.purevirt(["setmem", name, "112M"])
     wait_until(
         dom0, f"test $(xl list {name} | tail -n 1 | rev | tr -s ' ' | cut -d ' ' -f 4 | rev) -lt {before}"
     )
-    assert dom0.run(["xenstore-read", f"/local/domain/{domid}/memory/target"]).stdout == "81920\n"
-    dom0.purevirt(["setmaxmem", name, "90M"])
-    assert json.loads(dom0.purevirt(["dominfo", "--json", name]).stdout)["max_memory_kib"] == 90 * 1024 + 1024
+    assert dom0.run(["xenstore-read", f"/local/domain/{domid}/memory/target"]).stdout == "114688\n"
+    dom0.purevirt(["setmaxmem", name, "120M"])
+    assert (
+        json.loads(dom0.purevirt(["dominfo", "--json", name]).stdout)["max_memory_kib"] == 120 * 1024 + 1024
+    )
 
     taken = dom0.purevirt(["domrename", name, "Domain-0"], check=False)
     assert (taken.status, taken.stderr) == (1, "purevirt: domain 0 is named 'Domain-0' already\n")
@@ -193,7 +195,7 @@ def test_destroy_leaves_nothing(dom0: lab.Host) -> None:
     """Not in the store, not of backends and what their scripts set up; xl's own process sees it and ends."""
     before = store_paths(dom0)
     domid = create(dom0, "xend-end", "pv", disks=[8], vifs=["bridge=xenbr0"])
-    looked = 'ls /sys/class/net /sys/bus/xen-backend/devices; losetup --all; ls /var/lib/xen; pgrep -af "xl create"'
+    looked = 'ls /sys/class/net /sys/bus/xen-backend/devices; losetup --all; ls /var/lib/xen; pgrep -af "[x]l create"'
     with_it = dom0.shell(looked, check=False).stdout
     for trace in (
         f"vif{domid}.0",
@@ -213,7 +215,7 @@ def test_destroy_leaves_nothing(dom0: lab.Host) -> None:
     )
     assert left == set()
     assert "xend-end" not in dom0.run(["xl", "list"]).stdout
-    wait_until(dom0, "! pgrep -f 'xl create.*xend-end.cfg'")
+    wait_until(dom0, "! pgrep -f '[x]l create.*xend-end.cfg'")
     after = dom0.shell(looked, check=False).stdout
     for trace in (f"vif{domid}.", f"vbd-{domid}-", "xend-end-0.img", f"userdata-d.{domid}."):
         assert trace not in after
