@@ -268,6 +268,27 @@ def test_with_hypercalls_the_journal_adds_what_the_daemon_changed_and_nothing_tw
     ]
 
 
+def test_what_the_daemon_did_and_undid_between_two_looks_is_told() -> None:
+    """No look can see it; the journal is exact for what the daemon did."""
+    with testing.Host(empty=True) as host:
+        host.create_domain("web")
+        with purevirt.open(host.uri) as xen, xen.events() as events:
+            domain = xen.lookup_by_name("web")
+            for _ in range(2):
+                domain.suspend()
+                domain.resume()
+            domain.suspend()
+            told = [events.next(timeout=30) for _ in range(5)]
+            assert events.next(timeout=0.6) is None  # the look finds it paused: that is told already
+    assert [event and event.kind for event in told] == [
+        EventKind.SUSPENDED,
+        EventKind.RESUMED,
+        EventKind.SUSPENDED,
+        EventKind.RESUMED,
+        EventKind.SUSPENDED,
+    ]
+
+
 def test_the_journal_knows_why_the_daemon_ended_a_domain(host: testing.Host, journal: Journal) -> None:
     with purevirt.open(host.uri) as connection, connection.events(["stopped"], poll=60.0) as events:
         ref = connection.lookup_by_name("web")._ref

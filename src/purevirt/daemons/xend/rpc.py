@@ -21,8 +21,8 @@ from purevirt.formats import xend_json
 __all__ = ["LONGEST_BODY", "PATH", "Rpc"]
 
 PATH = "/purevirt/v1/call"
-LONGEST_BODY = 1 << 20
-"""Bytes of a request; the longest that makes sense is a list of CPUs."""
+LONGEST_BODY = 1 << 18
+"""Bytes of a request, less than the server takes of anybody; the longest that makes sense is a list of CPUs."""
 
 _REASONS = {
     200: "OK",

@@ -19,7 +19,7 @@ from purevirt.drivers.xen.comparing import Key, Seen, compare, compare_devices
 from purevirt.drivers.xen.events import JournalReader, Stream
 from purevirt.errors import ChannelUnavailable, Closed, NodeExists, NoSuchNode, Timeout
 from purevirt.model import DomainRef
-from purevirt.model.events import EventKind, EventSource
+from purevirt.model.events import Event, EventKind, EventSource
 
 if TYPE_CHECKING:
     from purevirt.channels.xenstore.watches import Notice, Watcher
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["WatchingStream"]
 
 _SPECIAL = ("@introduceDomain", "@releaseDomain")
+_FROM_JOURNAL = (EventKind.CHANGED, EventKind.STOPPED, EventKind.SUSPENDED, EventKind.RESUMED)
 _PATIENCE = 30.0  # how long the journal, which is read beside other things, may be out of reach, in seconds
 _UNNAMED = 1.0  # how long a new domain may be without a name, in seconds
 
@@ -58,7 +59,7 @@ class WatchingStream(Stream):
         self._urgent = False
         self._look_due = 0.0
         self._journal: JournalReader | None = None
-        if driver.access.daemon and (self._wanted(EventKind.CHANGED) or self._wanted(EventKind.STOPPED)):
+        if driver.access.daemon and any(self._wanted(kind) for kind in _FROM_JOURNAL):
             self._journal = JournalReader(driver.daemon.another())
         self._journal_lost: float | None = None  # since when it is out of reach
         self._ended: dict[Key, str] = {}  # why, of those that the daemon has ended
@@ -235,5 +236,17 @@ class WatchingStream(Stream):
         for event in events:
             if event.kind in (EventKind.CHANGED, EventKind.LOST):
                 self._put(event)
-            elif event.kind is EventKind.STOPPED and event.domid is not None and event.uuid is not None:
+            elif event.domid is None or event.uuid is None:
+                continue
+            elif event.kind is EventKind.STOPPED:
                 self._ended[event.domid, event.uuid.bytes] = event.detail or "unknown"
+            elif event.kind in (EventKind.SUSPENDED, EventKind.RESUMED):
+                self._pass_on(event, (event.domid, event.uuid.bytes))
+
+    def _pass_on(self, event: Event, key: Key) -> None:
+        """The daemon paused or unpaused a domain: told, unless a look has told it; then a look finds nothing new."""
+        known = self._seen.get(key)
+        paused = event.kind is EventKind.SUSPENDED
+        if known is not None and known.ran and known.stopped is None and known.paused is not paused:
+            self._seen[key] = known._replace(paused=paused)
+            self._put(event)
