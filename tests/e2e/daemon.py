@@ -54,8 +54,8 @@ def as_user(dom0: lab.Host, user: str, *arguments: str, check: bool = False) -> 
 
 
 def audit(dom0: lab.Host) -> list[dict[str, Any]]:
-    """The audit log, whole."""
-    return [json.loads(line) for line in dom0.run(["cat", AUDIT]).stdout.splitlines()]
+    """The audit log, whole; it begins with the first line."""
+    return [json.loads(line) for line in dom0.run(["cat", AUDIT], check=False).stdout.splitlines()]
 
 
 def xl_row(dom0: lab.Host, name: str) -> list[str]:
@@ -69,7 +69,13 @@ def wait_until(dom0: lab.Host, condition: str, timeout: float = 120) -> None:
     dom0.shell('until eval "$1" >/dev/null 2>&1; do sleep 0.2; done', condition, timeout=timeout)
 
 
-def store_paths(dom0: lab.Host) -> list[str]:
-    """Every path in the store that has to do with domains."""
+def store_paths(dom0: lab.Host) -> set[str]:
+    """Every path in the store that has to do with a domain.
+
+    Not the directories for all of them, which stay when the last domain has gone, after `xl destroy` as well.
+    """
     lines = dom0.run(["xenstore-ls", "-f"]).stdout.splitlines()
-    return [line.partition(" = ")[0] for line in lines if not line.startswith("/tool")]
+    paths = {line.partition(" = ")[0] for line in lines}
+    backends = "/local/domain/0/backend"
+    shared = {"/libxl", "/vm", backends, *(f"{backends}/{kind}" for kind in ("vbd", "vif", "console"))}
+    return {path for path in paths - shared if not path.startswith("/tool")}

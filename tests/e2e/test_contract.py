@@ -85,18 +85,19 @@ def passed(printed: str) -> int:
     return int(found[1])
 
 
+@pytest.mark.full
 @pytest.mark.timeout(900)
-def test_the_contract_holds_on_a_real_xen(dom0: lab.Host, guests: Guests) -> None:
+def test_the_contract_holds_without_the_daemon(dom0: lab.Host, guests: Guests) -> None:
     facts = facts_of(dom0, [guests.pv.name, guests.pvh.name])
     assert len(facts) == 2
     assert passed(hold(dom0, facts, None)) > 100
 
 
 @pytest.mark.timeout(900)
-def test_the_contract_holds_with_the_daemon(
+def test_the_contract_holds_on_a_real_xen(
     dom0: lab.Host, guests: Guests, subject: str, xend: Program
 ) -> None:
-    """The same, and all that is the daemon's: what it tells without root, what it changes, and its events."""
+    """With the daemon: all reads, what it tells without root, what it changes, and its events."""
     facts = facts_of(dom0, [guests.pv.name, guests.pvh.name, subject])
     assert len(facts) == 3
     assert passed(hold(dom0, facts, subject)) > 100

@@ -206,14 +206,7 @@ def test_destroy_leaves_nothing(dom0: lab.Host) -> None:
     ):
         assert trace in with_it
     dom0.purevirt(["destroy", "xend-end"])
-    # What kinds of backends there ever were stays, as after `xl destroy`.
-    kinds = "/local/domain/0/backend"
-    left = (
-        set(store_paths(dom0))
-        - set(before)
-        - {kinds, *(f"{kinds}/{kind}" for kind in ("vbd", "vif", "console"))}
-    )
-    assert left == set()
+    assert store_paths(dom0) <= before
     assert "xend-end" not in dom0.run(["xl", "list"]).stdout
     wait_until(dom0, "! pgrep -f '[x]l create.*xend-end.cfg'")
     after = dom0.shell(looked, check=False).stdout
@@ -221,13 +214,6 @@ def test_destroy_leaves_nothing(dom0: lab.Host) -> None:
         assert trace not in after
     gone = dom0.purevirt(["destroy", "xend-end"], check=False)
     assert (gone.status, gone.stdout) == (3, "")
-    # It can be made again: nothing of it is in the way.
-    dom0.create_guest("xend-end", "pv", disks=[8], vifs=["bridge=xenbr0"], paused=True)
-    dom0.purevirt(["destroy", "xend-end"])
-    assert set(store_paths(dom0)) - set(before) <= {
-        kinds,
-        *(f"{kinds}/{kind}" for kind in ("vbd", "vif", "console")),
-    }
 
 
 def test_the_life_of_a_pvh_guest(dom0: lab.Host) -> None:
@@ -241,11 +227,11 @@ def test_the_life_of_a_pvh_guest(dom0: lab.Host) -> None:
 
 
 def test_a_pvh_guest_is_destroyed(dom0: lab.Host) -> None:
-    before = set(store_paths(dom0))
+    before = store_paths(dom0)
     dom0.create_guest("xend-pvh2", "pvh", paused=True)
     dom0.purevirt(["destroy", "xend-pvh2"])
     assert "xend-pvh2" not in dom0.run(["xl", "list"]).stdout
-    assert set(store_paths(dom0)) - before <= {"/local/domain/0/backend", "/local/domain/0/backend/console"}
+    assert store_paths(dom0) <= before
 
 
 def test_a_guest_that_does_not_answer_or_refuses(dom0: lab.Host, mini: str) -> None:
