@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import statistics
+import struct
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Row", "interleave", "milliseconds", "options", "pin", "pin_with", "show"]
+__all__ = ["Row", "interleave", "milliseconds", "options", "pin", "pin_server", "pin_with", "show"]
 
 
 class Row(NamedTuple):
@@ -56,17 +58,30 @@ def pin_with(*programs: str, cpu: int = 0) -> None:
     for status in Path("/proc").glob("[0-9]*/comm"):
         try:
             if status.read_text().strip() in programs:
-                for task in (status.parent / "task").iterdir():
-                    os.sched_setaffinity(int(task.name), {cpu})
+                _pin_process(status.parent, cpu)
         except OSError:
             continue  # it has ended
+
+
+def pin_server(path: str, cpu: int = 0) -> None:
+    """The same for the process that listens on a Unix socket, whatever its name is (a Python program's is Python's)."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(path)
+        pid: int = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    _pin_process(Path(f"/proc/{pid}"), cpu)
+
+
+def _pin_process(process: Path, cpu: int) -> None:
+    for task in (process / "task").iterdir():
+        os.sched_setaffinity(int(task.name), {cpu})
 
 
 def show(
     title: str, rows: Sequence[Row], peer: str, *, as_json: bool = False, notes: Sequence[str] = ()
 ) -> None:
     """A table with each row's ratio to the peer's median, or JSON."""
-    base = next(found.median for found in rows if found.name == peer)
+    least = 1e-3  # in a guest of a busy machine the clock may stand still for a moment
+    base = max(least, next(found.median for found in rows if found.name == peer))
     if as_json:
         body = [{**found._asdict(), "ratio": found.median / base} for found in rows]
         print(json.dumps({"title": title, "unit": "ms", "peer": peer, "rows": body, "notes": list(notes)}))
@@ -75,7 +90,11 @@ def show(
     print(f"\n{title}")
     print(f"{'':{width}}  {'median ms':>11} {'min':>9} {'max':>9} {'n':>4}  ratio")
     for found in rows:
-        ratio = f"1/{base / found.median:.1f}" if found.median < base else f"{found.median / base:.2f}"
+        ratio = (
+            f"1/{base / max(least, found.median):.1f}"
+            if found.median < base
+            else f"{found.median / base:.2f}"
+        )
         print(
             f"{found.name:{width}}  {found.median:>11.3f} {found.least:>9.3f} {found.most:>9.3f} {found.n:>4}"
             f"  {'1 (peer)' if found.name == peer else ratio}"

@@ -1,4 +1,4 @@
-"""A tour in one program: open a host, list its domains, look at one, see which channel said so.
+"""A tour in one program: open a host, list its domains, look at one, change it, see which channel said so.
 
 make demo                               the simulated host of this process
 python examples/demo.py xen:///         this machine, as root in Domain 0
@@ -53,6 +53,9 @@ def tour(uri: str) -> None:
         for key in host.store.list(home):
             print(f"{home}/{key}")
 
+        if host.has_daemon and host.uri.startswith("test:"):  # no demo changes the domains of a real host
+            changes(host, domain)
+
         show("An error is an exception that says what, and of whom")
         try:
             host.lookup_by_name("nobody")
@@ -60,9 +63,29 @@ def tour(uri: str) -> None:
             print(f"{type(error).__name__}: {error}")
 
         show("Which channel serves what, on this connection")
-        for route in host.explain():
-            channels = " + ".join(channel.value for channel in route.channels)
-            print(f"{route.operation:<16} {channels:<28} {route.note}")
+        routes = [
+            (route.operation, " + ".join(channel.value for channel in route.channels), route.note)
+            for route in host.explain()
+        ]
+        wide, wider = (max(len(row[column]) for row in routes) for column in (0, 1))
+        for operation, channels, note in routes:
+            print(f"{operation:<{wide}}  {channels:<{wider}}  {note}".rstrip())
+
+
+def changes(host: purevirt.Connection, domain: purevirt.Domain) -> None:
+    """What the Xen daemon does for the library, and how others hear of it."""
+    show("Changes go to the Xen daemon, and become events")
+    with host.events() as events:
+        domain.suspend()
+        print("suspended:", domain.state()[0].name)
+        domain.resume()
+        target = domain.set_memory(131072)
+        print(f"asked to balloon to {target} KiB, has {domain.info().memory_kib} KiB")
+        domain.shutdown()  # returns when its kernel has acknowledged
+        while (event := events.next(timeout=5)) is not None:
+            print(f"event {event.kind.value:<10} {event.name:<10} {event.detail or ''}".rstrip())
+            if event.kind is purevirt.EventKind.STOPPED:
+                break
 
 
 def main() -> int:

@@ -72,6 +72,8 @@ class Guest:
 def create(host: Host, guest: Guest, *, paused: bool, timeout: float) -> int:
     """Write /etc/xen/NAME.cfg, make the files of its disks, call `xl create`; returns the domid.
 
+    The console's log begins anew, so that `wait_until_up` hears of no earlier guest of that name.
+
     It is created paused, so that its id is known before anything can happen to it: under emulation a PVH guest
     triple-faults now and then as it begins to boot, and while `xl` starts it again its name belongs to nobody.
     """
@@ -87,6 +89,7 @@ def create(host: Host, guest: Guest, *, paused: bool, timeout: float) -> int:
         cat > /etc/xen/$name.cfg
         shift 2
         for disk; do truncate -s $disk; done
+        rm -f /var/log/xen/console/guest-$name.log
         xl create -q -p /etc/xen/$name.cfg >&2
         domid=$(xl domid $name)
         [ -z "$run" ] || xl unpause $domid

@@ -83,10 +83,12 @@ class Host:
         """Run a few lines of shell in Domain 0; `arguments` are its $1, $2, …"""
         return self.run(["sh", "-euc", script, "sh", *arguments], timeout=timeout, check=check)
 
-    def spawn(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Background:
+    def spawn(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, user: str | None = None
+    ) -> Background:
         """Start a program that goes on running in the background; its output goes to a file in Domain 0."""
         script = 'log=$(mktemp /tmp/spawn-XXXXXX.log); setsid "$@" >"$log" 2>&1 </dev/null & echo "$! $log"'
-        pid, log = self.run(["sh", "-c", script, "sh", *argv], env=env).stdout.split()
+        pid, log = self.run(["sh", "-c", script, "sh", *argv], env=env, user=user).stdout.split()
         return Background(self, int(pid), log)
 
     def put(self, local: str | Path, remote: str, *, compiled: bool = False, timeout: float = 120) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+import purevirt
 from purevirt import testing
 from purevirt.cli import app, quick
+from purevirt.programs import change
 
 PLAIN = [
     ["list"],
@@ -89,3 +91,28 @@ def test_what_is_not_plain_is_left_to_the_long_way(
 def test_a_completion_is_left_to_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_PUREVIRT_COMPLETE", "bash_complete")
     assert quick.run(["list"]) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["1", "nobody", "0e7bd5c5-9bd4-4f0c-9e5b-0f6b0c0e1d2f", 'a"b', "\xfc", "a\nb", "a\\b"]
+)
+def test_what_cannot_be_said_at_once_changes_nothing(host: testing.Host, name: str) -> None:
+    assert not change.change(host.uri, "suspend", name)
+
+
+def test_a_change_at_once_is_done(host: testing.Host) -> None:
+    with purevirt.open(host.uri) as connection:
+        domain = connection.lookup_by_name("test")
+        assert change.change(host.uri, "suspend", "test")
+        assert domain.state()[0] is purevirt.DomainState.PAUSED
+        with pytest.raises(purevirt.errors.WrongState, match="is paused already"):
+            change.change(host.uri, "suspend", "test")
+        assert change.change(host.uri, "resume", "test")
+        assert domain.state()[0] is not purevirt.DomainState.PAUSED
+
+
+def test_where_nobody_can_be_told_nothing_is_done_at_once() -> None:
+    with testing.Host(held=True, xend=False) as alone:
+        assert not change.change(alone.uri, "suspend", "test")
+    for uri in ("test:///default", "xen:///?root=/no/such/host", "nonsense://"):
+        assert not change.change(uri, "suspend", "test")

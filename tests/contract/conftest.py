@@ -41,10 +41,18 @@ class Facts:
 
     uri: str
     guests: list[Guest]
+    changeable: str | None = None
+    """The name of the PV guest that may be changed; None: any."""
 
     @property
     def pv(self) -> Guest:
-        return next(guest for guest in self.guests if guest.type == "pv")
+        """The one that everything is known of: two vCPUs or more, a disk, an interface."""
+        return next(guest for guest in self.guests if guest.type == "pv" and guest.disks)
+
+    @property
+    def subject(self) -> Guest:
+        """The one to be changed, and put right again."""
+        return next((guest for guest in self.guests if guest.name == self.changeable), self.pv)
 
 
 @pytest.fixture(scope="session", params=["with a daemon", "without a daemon"])
@@ -55,7 +63,7 @@ def facts(request: pytest.FixtureRequest) -> Iterator[Facts]:
         if request.param != "with a daemon":
             pytest.skip("one round is enough: the host's daemon runs, or does not")
         known = json.loads(Path(os.environ["PUREVIRT_CONTRACT_FACTS"]).read_text())
-        yield Facts(uri, [Guest(**guest) for guest in known["guests"]])
+        yield Facts(uri, [Guest(**guest) for guest in known["guests"]], known.get("changeable"))
         return
     from purevirt import testing
 

@@ -29,7 +29,7 @@ SLACK_KIB = 4096
 
 @pytest.fixture
 def domain(do: Caller, changing: Any, facts: Facts) -> Any:
-    return do(changing.lookup_by_name, facts.pv.name)
+    return do(changing.lookup_by_name, facts.subject.name)
 
 
 CALLS: dict[str, Callable[[Caller, Any], Any]] = {
@@ -52,7 +52,7 @@ CALLS: dict[str, Callable[[Caller, Any], Any]] = {
 
 @pytest.mark.parametrize("operation", CALLS)
 def test_a_read_only_connection_changes_nothing(do: Caller, ro: Any, facts: Facts, operation: str) -> None:
-    domain = do(ro.lookup_by_name, facts.pv.name)
+    domain = do(ro.lookup_by_name, facts.subject.name)
     with pytest.raises(ReadOnly) as caught:
         CALLS[operation](do, domain)
     assert caught.value.operation == operation
@@ -65,7 +65,7 @@ def test_without_a_daemon_the_error_says_how_to_start_it(
     if rw.has_daemon:
         pytest.skip("the Xen daemon runs on this host")
     with pytest.raises(ChannelUnavailable, match="purevirt xend") as caught:
-        CALLS[operation](do, do(rw.lookup_by_name, facts.pv.name))
+        CALLS[operation](do, do(rw.lookup_by_name, facts.subject.name))
     assert (caught.value.operation, caught.value.channel) == (operation, "daemon")
 
 
@@ -109,27 +109,27 @@ def test_a_renamed_domain_has_the_new_name_only(do: Caller, changing: Any, domai
         assert do(domain.name) == "contract-renamed"
         assert do(changing.lookup_by_name, "contract-renamed") == domain
         with pytest.raises(NoSuchDomain):
-            do(changing.lookup_by_name, facts.pv.name)
+            do(changing.lookup_by_name, facts.subject.name)
     finally:
-        do(domain.rename, facts.pv.name)
+        do(domain.rename, facts.subject.name)
     with pytest.raises(DomainExists):
         do(domain.rename, "Domain-0")
-    assert do(domain.name) == facts.pv.name
+    assert do(domain.name) == facts.subject.name
 
 
 def test_the_most_it_may_hold_is_what_was_set(do: Caller, domain: Any, facts: Facts) -> None:
     """With what a toolstack adds for what is no memory of the guest's own."""
-    wanted = facts.pv.memory_kib + 16384
+    wanted = facts.subject.memory_kib + 16384
     do(domain.set_max_memory, wanted)
     try:
         assert wanted <= do(domain.max_memory) <= wanted + SLACK_KIB
     finally:
-        do(domain.set_max_memory, facts.pv.memory_kib)
-    assert facts.pv.memory_kib <= do(domain.max_memory) <= facts.pv.memory_kib + SLACK_KIB
+        do(domain.set_max_memory, facts.subject.memory_kib)
+    assert facts.subject.memory_kib <= do(domain.max_memory) <= facts.subject.memory_kib + SLACK_KIB
 
 
 def test_a_memory_target_is_in_the_store(do: Caller, changing: Any, domain: Any, facts: Facts) -> None:
-    path = f"/local/domain/{facts.pv.domid}/memory/target"
+    path = f"/local/domain/{facts.subject.domid}/memory/target"
     before = int(do(changing.store.read, path))
     target = before - 4096
     assert do(domain.set_memory, target) == target
@@ -144,11 +144,11 @@ def test_a_guest_is_asked_for_vcpus(do: Caller, changing: Any, domain: Any, fact
     try:
         assert counted.asked == 1
         assert counted.online >= 1
-        for number in range(1, facts.pv.vcpus):
-            path = f"/local/domain/{facts.pv.domid}/cpu/{number}/availability"
+        for number in range(1, facts.subject.vcpus):
+            path = f"/local/domain/{facts.subject.domid}/cpu/{number}/availability"
             assert do(changing.store.read, path) == "offline"
     finally:
-        do(domain.set_vcpus, facts.pv.vcpus)
+        do(domain.set_vcpus, facts.subject.vcpus)
 
 
 WRONG: dict[str, Callable[[Caller, Any], Any]] = {
@@ -210,7 +210,7 @@ def wait_for(do: Caller, events: Any, kind: EventKind) -> Any:
 
 
 def test_what_is_done_to_a_domain_is_told(do: Caller, watching: Any, domain: Any, facts: Facts) -> None:
-    events = do(watching.events, None, facts.pv.name, poll=0.05)
+    events = do(watching.events, None, facts.subject.name, poll=0.05)
     try:
         for act, kind, codes in (
             (domain.suspend, EventKind.SUSPENDED, (3, 0)),
@@ -219,9 +219,9 @@ def test_what_is_done_to_a_domain_is_told(do: Caller, watching: Any, domain: Any
             do(act)
             event = wait_for(do, events, kind)
             assert (event.domid, str(event.uuid), event.name) == (
-                facts.pv.domid,
-                facts.pv.uuid,
-                facts.pv.name,
+                facts.subject.domid,
+                facts.subject.uuid,
+                facts.subject.name,
             )
             assert (event.libvirt_event, event.libvirt_detail) == codes
         weight = do(domain.scheduler_parameters).weight
@@ -230,9 +230,9 @@ def test_what_is_done_to_a_domain_is_told(do: Caller, watching: Any, domain: Any
         do(domain.rename, "contract-told")
         try:
             event = wait_for(do, events, EventKind.RENAMED)
-            assert (event.name, event.detail) == ("contract-told", facts.pv.name)
+            assert (event.name, event.detail) == ("contract-told", facts.subject.name)
         finally:
-            do(domain.rename, facts.pv.name)
+            do(domain.rename, facts.subject.name)
     finally:
         do(events.close)
 

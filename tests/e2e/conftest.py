@@ -18,6 +18,8 @@ import lab
 from lab.errors import say
 from lab.recipe import RECIPES
 
+from .daemon import AUDIT, READER, STRANGER, Program
+
 CHECKOUT = Path(__file__).parents[2]
 _HERE = Path(__file__).parent
 
@@ -102,3 +104,29 @@ def _create(dom0: lab.Host, kind: str) -> str:
     else:
         dom0.create_guest("e2e-pvh", "pvh")
     return f"e2e-{kind}"
+
+
+@pytest.fixture(scope="module")
+def xend(dom0: lab.Host, users: None) -> Iterator[Program]:
+    """The Xen daemon, while the tests of one module run, with an audit log of its own; it ends without complaint."""
+    dom0.run(["rm", "-f", AUDIT])
+    program = Program(dom0, "xend")
+    yield program
+    program.end()
+    assert "Traceback" not in program.process.output(), program.process.output()
+    left = dom0.shell("ls /run/purevirt /var/run/xenstored", check=False).stdout.split()
+    assert not {"xend.sock", "socket_ro"} & set(left)
+
+
+@pytest.fixture(scope="session")
+def users(dom0: lab.Host) -> None:
+    """READER, in the group xen, and STRANGER, in no group that matters."""
+    dom0.shell(
+        """
+        getent group xen >/dev/null || groupadd --system xen
+        useradd --no-create-home --groups xen "$1"
+        useradd --no-create-home "$2"
+        """,
+        READER,
+        STRANGER,
+    )

@@ -17,6 +17,7 @@ import pytest
 import lab
 from purevirt.host.clock import HeldClock
 from purevirt.host.hypervisor import Hypervisor
+from purevirt.wire.hypercall.numbers import HvmParam
 from tests.channels.hypercall.memory_transport import MemoryTransport
 from tests.support.hypercall_script import answers
 
@@ -89,6 +90,7 @@ def test_every_call_is_answered_as_by_the_simulated_hypervisor(
     hv = Hypervisor(HeldClock(), xen=(major, minor), cpus=2)
     pv = hv.create_domain(handle=HANDLE, memory_kib=4096, max_memory_kib=5120, paused=True)
     pvh = hv.create_domain(handle=HANDLE, kind="pvh")
+    pvh.hvm_params[HvmParam.CALLBACK_IRQ] = 1  # as a kernel does that has booted
     assert answers(MemoryTransport(hv), pv.domid, pvh.domid) == real
 
 

@@ -181,6 +181,37 @@ def test_a_plain_change_loads_neither_click_nor_h11() -> None:
     assert not loaded & {f"purevirt.{name}" for name in ("wire.sxp", "formats.xend_results", "model.node")}
 
 
+def test_a_plain_change_loads_next_to_nothing() -> None:
+    """What every call of `purevirt suspend` pays for, when all goes well."""
+    code = """
+from purevirt.cli import quick
+from purevirt.programs import change
+from purevirt.channels.xend.http import Http
+from purevirt.channels.xend.transport import Request
+http = Http()
+http.request(Request("POST", "/", (), b"{}"))
+answer = b'HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: 15\\r\\n\\r\\n{"result":null}'
+assert http.feed(answer).body == change._DONE
+"""
+    loaded = loaded_by(code)
+    assert not loaded & {"asyncio", "click", "typing", "re", "json", "uuid", "h11", "threading", "enum"}
+    assert {name for name in loaded if name.startswith("purevirt.")} == {
+        "purevirt._typing",
+        "purevirt._version",
+        "purevirt.api",
+        "purevirt.api.uri",
+        "purevirt.channels",
+        "purevirt.channels.unix",
+        *(f"purevirt.channels.xend{name}" for name in ("", ".http", ".once", ".transport")),
+        "purevirt.cli",
+        "purevirt.cli.quick",
+        "purevirt.cli.session",
+        "purevirt.errors",
+        "purevirt.programs",
+        "purevirt.programs.change",
+    }
+
+
 def test_opening_loads_nothing_that_speaks_to_the_daemon() -> None:
     """With hypercalls it is only asked whether it listens."""
     code = """

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import select
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from purevirt import errors
 from purevirt._run import run_blocking
@@ -17,11 +22,12 @@ from purevirt.channels.xenstore.client import MANY, StoreClient
 from purevirt.channels.xenstore.lanes import LANES, Lane
 from purevirt.channels.xenstore.links import SocketLink
 from purevirt.channels.xenstore.transport import Transport
-from purevirt.wire.xenstore import Op, encode
+from purevirt.wire.xenstore import HEADER, Decoder, Op, encode
 from tests.channels.xenstore.daemons import Daemon
 from tests.channels.xenstore.fakes import Echo, both, half, play, transport_over
 
 PATHS = [f"/lanes/{number}" for number in range(4 * MANY)]
+THIRD = 2 * -(-len(PATHS) // LANES) + 1  # the first request on the third lane
 
 
 class Wires:
@@ -55,11 +61,10 @@ class Wires:
 
 
 def ended(wire: socket.socket) -> bool:
-    """Whether our side has closed it: the thread that answers has then come to its end."""
-    try:
-        return wire.recv(1) == b""
-    except ConnectionResetError:
-        return True  # it had not read everything
+    """Whether our side has closed it: waits for that, and takes nothing away from the thread that answers."""
+    poller = select.poll()
+    poller.register(wire, select.POLLRDHUP)
+    return bool(poller.poll(30_000))
 
 
 @both
@@ -155,13 +160,14 @@ def test_a_silent_lane_is_a_time_out_and_late_replies_are_dropped(mode: str) -> 
     "answer",
     [
         b"\xff" * 64,
-        encode(Op.READ, 99, 0, b"of another lane"),
+        encode(Op.READ, 1, 0, b"of another lane"),
         encode(Op.READ, 4097, 0, b"never asked"),
-        encode(Op.WRITE, 25, 0, b"OK\0"),
-        encode(Op.READ, 25, 0, b"once") + encode(Op.READ, 25, 0, b"twice"),
+        encode(Op.WRITE, THIRD, 0, b"OK\0"),
+        encode(Op.READ, THIRD, 0, b"once") + encode(Op.READ, THIRD, 0, b"twice"),
         encode(Op.WATCH_EVENT, 0, 0, b"/a\0t\0"),
+        HEADER.pack(Op.READ, THIRD, 0, 4097),
     ],
-    ids=["garbage", "another's", "unasked", "type", "twice", "event"],
+    ids=["garbage", "another's", "unasked", "type", "twice", "event", "long"],
 )
 def test_a_lane_that_breaks_the_protocol_is_an_error(mode: str, answer: bytes) -> None:
     async def scenario() -> None:
@@ -177,6 +183,48 @@ def test_a_lane_that_breaks_the_protocol_is_an_error(mode: str, answer: bytes) -
             await store.close()
 
     play(mode, scenario())
+
+
+class Slices:
+    """A lane that answers as `Echo` does, in pieces of these sizes, over and over."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._sizes = itertools.cycle(sizes)
+        self._answers = bytearray()
+
+    async def send(self, data: bytes, timeout: float | None) -> None:
+        for op, req_id, tx_id, payload in Decoder().feed(data):
+            self._answers += encode(op, req_id, tx_id, payload[:-1])
+
+    async def receive(self, timeout: float | None, early: bool) -> bytes:
+        size = next(self._sizes)
+        piece = bytes(self._answers[:size])
+        del self._answers[:size]
+        return piece
+
+    def shutdown(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class SliceConnector(Wires):
+    """Makes such lanes."""
+
+    def __init__(self, stack: ExitStack, sizes: Sequence[int]) -> None:
+        super().__init__("blocking", stack)
+        self._sizes = sizes
+
+    async def connect_lane(self, timeout: float | None) -> Lane:
+        return Slices(self._sizes)
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=8), st.integers(MANY, 4 * MANY))
+def test_replies_may_be_split_anywhere(sizes: list[int], count: int) -> None:
+    with ExitStack() as stack:
+        store = run_blocking(StoreClient.open(SliceConnector(stack, sizes), timeout=30))
+        found = run_blocking(store.read_many(PATHS[:count]))
+        run_blocking(store.close())
+    assert found == [path.encode() for path in PATHS[:count]]
 
 
 @both

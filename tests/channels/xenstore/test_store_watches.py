@@ -305,6 +305,31 @@ def test_closing_wakes_the_task_that_waits() -> None:
     asyncio.run(scenario())
 
 
+class ClosedMeanwhile(Connections):
+    """A connector during whose second attempt somebody closes the watcher."""
+
+    watcher: Watcher | None = None
+
+    async def connect(self, timeout: float | None) -> BlockingTransport | AsyncioTransport:
+        if self.watcher is not None:
+            await self.watcher.close()
+        return await super().connect(timeout)
+
+
+@both
+def test_closing_while_a_connection_is_sought_is_no_failed_connection(mode: str) -> None:
+    async def scenario() -> None:
+        with Wire() as wire:
+            connections = ClosedMeanwhile(mode, wire)
+            connections.watcher = watcher = await Watcher.open(connections, timeout=LONG)
+            wire.server.close()
+            with pytest.raises(Closed, match="are closed"):
+                await watcher.next(LONG)
+            assert connections.paused == []
+
+    play(mode, scenario())
+
+
 def test_closing_wakes_the_thread_that_waits() -> None:
     with Wire() as wire:
         watcher = run_blocking(Watcher.open(Connections("blocking", wire)))

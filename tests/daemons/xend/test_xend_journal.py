@@ -203,3 +203,37 @@ def test_a_wait_that_makes_no_sense(tmp_path: Path) -> None:
                     await xend.call("journal", since=0, wait=wait)
 
     asyncio.run(main())
+
+
+def test_a_toolstack_builds_and_tears_down(tmp_path: Path) -> None:
+    """As xl does: it unpauses what it has built, pauses what it ends, and removes the name before the domain."""
+
+    async def main() -> None:
+        async with asyncio.timeout(30), both(tmp_path) as (host, xend):
+            look = xend.supervisor.observer.look
+            made = await host.create("built", paused=True)
+            await look(EventSource.STORE)
+            host.hypervisor.unpause(made.domid)
+            await look(EventSource.STORE)
+            host.hypervisor.shutdown(made.domid, ShutdownCode.POWEROFF)
+            await look(EventSource.STORE)
+            host.hypervisor.pause(made.domid)
+            await look(EventSource.STORE)
+            await host.store.rm(f"/local/domain/{made.domid}")
+            await look(EventSource.STORE)
+            host.hypervisor.destroy(made.domid)
+            await look(EventSource.STORE)
+            assert [event[1:] for event in xend.events()] == [
+                ("created", "built", None),
+                ("started", "built", "booted"),
+                ("shutdown", "built", "poweroff"),
+                ("stopped", "built", "poweroff"),
+            ]
+            made = await host.create("at once")
+            await look(EventSource.STORE)
+            assert [event[1:] for event in xend.events()][4:] == [
+                ("created", "at once", None),
+                ("started", "at once", "booted"),
+            ]
+
+    asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -11,7 +12,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -371,9 +372,9 @@ def test_a_call_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
             asking = asyncio.create_task(
                 post(service.socket, {"operation": "shutdown", "domain": {"domid": 1}})
             )
-            await until(lambda: service.supervisor._changes)
-            stopping = asyncio.create_task(service.stop())
-            await _agree(host)
+            async with _asked(host) as agree:
+                stopping = asyncio.create_task(service.stop())
+                await agree()
             assert await asking == (200, {"result": None})
             await stopping
 
@@ -418,14 +419,16 @@ def test_who_waits_for_news_does_not_hold_up_the_end(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-async def _agree(host: World) -> None:
+@contextlib.asynccontextmanager
+async def _asked(host: World) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Once domain 1 has been asked to shut down: how it agrees."""
     node = "/local/domain/1/control/shutdown"
     watcher = await host.store.open_watcher()
     try:
         await watcher.add(node)
         while not await host.store.read(node):
             await watcher.next()
-        await host.store.write(node, "")
+        yield lambda: host.store.write(node, "")
     finally:
         await watcher.close()
 

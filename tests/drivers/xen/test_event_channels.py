@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 
@@ -129,6 +130,34 @@ def test_under_asyncio_others_run_meanwhile(host: testing.Host) -> None:
     ]
 
 
+@pytest.mark.parametrize("opener", ["open_async", "open_async_read_only"])
+def test_a_wait_that_is_cancelled_loses_nothing(host: testing.Host, opener: str) -> None:
+    async def scenario() -> list[str | None]:
+        seen: list[str | None] = []
+        async with (
+            await getattr(purevirt, opener)(host.uri) as connection,
+            await connection.events(["created"], poll=0.001) as events,
+        ):
+            for number in range(12):
+                await asyncio.to_thread(host.create_domain, f"d{number}")
+                for turns in range(number):
+                    waiting = asyncio.create_task(events.next(None))
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    waiting.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        event = await waiting
+                        seen.append(event.name)
+            while len(seen) < 12:
+                event = await events.next(20)
+                assert event is not None
+                seen.append(event.name)
+            assert await events.next(0.01) is None
+        return seen
+
+    assert asyncio.run(scenario()) == [f"d{number}" for number in range(12)]
+
+
 def test_a_read_only_connection_without_a_daemon_hears_of_coming_and_going(host: testing.Host) -> None:
     with purevirt.open_read_only(host.uri) as connection, connection.events(poll=0.01) as events:
         host.create_domain("new")
@@ -236,6 +265,27 @@ def test_with_hypercalls_the_journal_adds_what_the_daemon_changed_and_nothing_tw
     assert sorted((event.source, event.kind) for event in found if event is not None) == [
         (EventSource.HYPERVISOR, EventKind.SUSPENDED),
         (EventSource.XEND, EventKind.CHANGED),
+    ]
+
+
+def test_what_the_daemon_did_and_undid_between_two_looks_is_told() -> None:
+    """No look can see it; the journal is exact for what the daemon did."""
+    with testing.Host(empty=True) as host:
+        host.create_domain("web")
+        with purevirt.open(host.uri) as xen, xen.events() as events:
+            domain = xen.lookup_by_name("web")
+            for _ in range(2):
+                domain.suspend()
+                domain.resume()
+            domain.suspend()
+            told = [events.next(timeout=30) for _ in range(5)]
+            assert events.next(timeout=0.6) is None  # the look finds it paused: that is told already
+    assert [event and event.kind for event in told] == [
+        EventKind.SUSPENDED,
+        EventKind.RESUMED,
+        EventKind.SUSPENDED,
+        EventKind.RESUMED,
+        EventKind.SUSPENDED,
     ]
 
 

@@ -56,6 +56,8 @@ def test_a_domains_life() -> None:
     assert words(stream) == [("resumed", "new", "unpaused")]
     host.hypervisor.shutdown(domid, ShutdownCode.REBOOT)
     assert words(stream) == [("shutdown", "new", "reboot")]
+    host.hypervisor.pause(domid)  # as a toolstack does before it tears a domain down
+    assert words(stream) == []
     host.remove(domid)
     assert words(stream) == [("stopped", "new", "reboot")]
 

@@ -131,10 +131,10 @@ class BlockingTransport:
                 except OSError as error:
                     broken = error  # what it refused our request with may still be there to read
             while True:
+                self._wait(link.reading, deadline)
                 try:
                     received = link.sock.recv(_RECEIVE)
                 except BlockingIOError:
-                    self._wait(link.reading, deadline)
                     continue
                 response = link.http.feed(received)
                 if response is not None:

@@ -26,7 +26,7 @@ from purevirt.channels.xenstore.pipeline import LONGEST_DIRECTORY
 from purevirt.channels.xenstore.transport import CHANNEL, WHAT, Connector, Request, Transport
 from purevirt.errors import Closed, RemoteProtocolError, Timeout, XenError
 from purevirt.wire.xenstore.messages import domid_request
-from purevirt.wire.xenstore.packets import HEADER, Decoder, Op, Packet
+from purevirt.wire.xenstore.packets import HEADER, MAX_PAYLOAD, Op, Packet
 
 __all__ = ["LANES", "Lane", "Lanes", "lost", "timed_out"]
 
@@ -38,7 +38,10 @@ SHARE = 32
 
 _HELLO: Request = (int(Op.GET_DOMAIN_PATH), 0, domid_request(0))
 _ERROR = int(Op.ERROR)
+_DIRECTORY = int(Op.DIRECTORY)
 _pack = HEADER.pack
+_unpack_from = HEADER.unpack_from
+_new = tuple.__new__  # half the time of the class's own
 
 
 class Lane(Protocol):
@@ -163,26 +166,47 @@ async def _round(lanes: Sequence[Lane], requests: Sequence[Request], timeout: fl
     for lane, start in zip(lanes, range(0, len(requests), size), strict=False):
         share = packets[start : start + size]
         await lane.send(b"".join(share), timeout)
-        used.append((lane, start + 1, len(share)))
+        used.append((lane, start + 1, start + 1 + len(share)))
     replies: list[Packet | None] = [None] * len(requests)
     early = False
     # The daemon comes to the last lane last: when its replies are there, so are the others'.
-    for lane, first, count in reversed(used):
-        decoder = Decoder(LONGEST_DIRECTORY)
-        missing = count
+    for lane, first, last in reversed(used):
+        missing = last - first
+        rest = b""
         while missing:
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left <= 0:
                 raise timed_out(timeout)
-            for packet in decoder.feed(await lane.receive(left, early)):
-                op, number = packet[:2]
-                if not first <= number < first + count or replies[number - 1] is not None:
-                    raise RemoteProtocolError(f"{WHAT} answered request {number} unasked", channel=CHANNEL)
-                if op not in (requests[number - 1][0], _ERROR):
-                    raise RemoteProtocolError(
-                        f"{WHAT} answered a read with a reply of type {op}", channel=CHANNEL
-                    )
-                replies[number - 1] = packet
-                missing -= 1
+            rest, count = _file(rest + await lane.receive(left, early), first, last, requests, replies)
+            missing -= count
+        if rest:
+            raise RemoteProtocolError(f"{WHAT} answered more than it was asked", channel=CHANNEL)
         early = True
     return replies  # type: ignore[return-value]  # none is missing
+
+
+def _file(
+    data: bytes, first: int, last: int, requests: Sequence[Request], replies: list[Packet | None]
+) -> tuple[bytes, int]:
+    """Put each whole reply into its place, which must be a free one in [first, last). What is left, and how many.
+
+    `Decoder` and `Pipeline.feed` in one loop, for half the time: names are most of a listing's price.
+    """
+    count = start = 0
+    size = len(data)
+    while start + 16 <= size:
+        op, number, tx_id, length = _unpack_from(data, start)
+        if not first <= number < last or replies[number - 1] is not None:
+            raise RemoteProtocolError(f"{WHAT} answered request {number} unasked", channel=CHANNEL)
+        asked = requests[number - 1][0]
+        if op not in (asked, _ERROR):
+            raise RemoteProtocolError(f"{WHAT} answered a read with a reply of type {op}", channel=CHANNEL)
+        if length > MAX_PAYLOAD and (op != _DIRECTORY or length > LONGEST_DIRECTORY):
+            raise RemoteProtocolError(f"{WHAT}: a XenStore packet claims {length} bytes", channel=CHANNEL)
+        end = start + 16 + length
+        if end > size:
+            break
+        replies[number - 1] = _new(Packet, (op, number, tx_id, data[start + 16 : end]))
+        count += 1
+        start = end
+    return data[start:], count

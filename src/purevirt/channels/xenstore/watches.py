@@ -248,8 +248,7 @@ class Watcher:
 
     async def _connected(self, deadline: float | None) -> None:
         """Make sure that there is a connection. A deadline that has passed still allows one attempt."""
-        if self._closed:
-            raise Closed(f"these watches on {WHAT} are closed", operation="watch", channel=CHANNEL)
+        self._check_open()
         if self._generation != fork_generation():
             raise Closed(
                 f"these watches on {WHAT} were made before a fork: open others in the child",
@@ -270,6 +269,7 @@ class Watcher:
                 self._give_up = None
                 return
             except (ConnectError, Closed, Timeout) as error:
+                self._check_open()  # somebody may have closed them meanwhile
                 if time.monotonic() + pause >= last:
                     if time.monotonic() + pause >= give_up:
                         self._give_up = None
@@ -278,6 +278,10 @@ class Watcher:
                     raise ConnectError(str(error), operation="watch", channel=CHANNEL) from error
             await self._connector.pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed(f"these watches on {WHAT} are closed", operation="watch", channel=CHANNEL)
 
     async def _restore(self, timeout: float) -> None:
         """Connect again and set all watches anew."""

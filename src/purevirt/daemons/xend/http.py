@@ -1,5 +1,8 @@
 """A small HTTP/1.1 server for the daemon's sockets: h11 parses and frames, this waits and gives up waiting.
 
+(Plain requests, which arrive in one piece, and plain answers are read and written by `wire.plainhttp`: a third of the
+daemon's work for a call was h11's. What that finds unusual is h11's, as ever.)
+
 A handler takes a whole request and returns a whole answer; who asks is found out when a connection is accepted. What
 this promises:
 
@@ -30,6 +33,7 @@ from collections.abc import Callable
 
 import h11
 
+from purevirt.daemons.xend.deadlines import Deadline, Patience
 from purevirt.daemons.xend.http_messages import (
     DEFAULTS,
     Handler,
@@ -39,9 +43,11 @@ from purevirt.daemons.xend.http_messages import (
     Response,
     head_of,
     plain,
+    plain_bytes,
     refusal,
 )
 from purevirt.model.access import Caller, Role
+from purevirt.wire import plainhttp
 
 __all__ = ["DEFAULTS", "Handler", "Limits", "Request", "Response", "Server", "serve"]
 
@@ -85,6 +91,7 @@ class Server:
         keeps: Callable[[Request], bool],
     ) -> None:
         sock.setblocking(False)
+        self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._handler = handler
         self._identify = identify
@@ -125,10 +132,9 @@ class Server:
             await asyncio.wait(set(self._tasks))
 
     async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                peer, _ = await loop.sock_accept(self._sock)
+                peer, _ = await self._loop.sock_accept(self._sock)
             except OSError as error:
                 if self._sock.fileno() == -1:
                     return
@@ -179,7 +185,7 @@ class Server:
         for user, _ in Counter(self._reading.values()).most_common(1):
             next(task for task, uid in self._reading.items() if uid == user).cancel()
         try:
-            async with asyncio.timeout(1.0):
+            with self._within(1.0):
                 await self._room.wait()
         except TimeoutError:
             pass
@@ -187,10 +193,13 @@ class Server:
     # --- one connection
 
     async def _converse(self, sock: socket.socket, caller: Caller) -> None:
+        idle = Patience(self._loop, self._task(), self._limits.idle_time)
+        working = Patience(self._loop, self._task(), self._limits.answer_time)
         try:
             connection = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head)
-            while await self._exchange(connection, sock, caller):
-                connection.start_next_cycle()
+            while await self._exchange(connection, sock, caller, idle, working):
+                if connection.our_state is h11.DONE:  # h11 has seen this one
+                    connection.start_next_cycle()
             await self._linger(sock)
         except (OSError, h11.RemoteProtocolError):
             pass  # the client is gone, or does not take its answer
@@ -199,14 +208,30 @@ class Server:
         except Exception:
             _log.exception("a connection failed")
         finally:
+            idle.end()
+            working.end()
             sock.close()
 
-    async def _exchange(self, connection: h11.Connection, sock: socket.socket, caller: Caller) -> bool:
+    async def _exchange(
+        self,
+        connection: h11.Connection,
+        sock: socket.socket,
+        caller: Caller,
+        idle: Patience,
+        working: Patience,
+    ) -> bool:
         """One request and its answer; whether there may be another on this connection."""
-        task = _current()
+        task = self._task()
         self._reading[task] = caller.uid
         try:
-            request = await self._receive(connection, sock, caller)
+            received = await self._first(connection, sock, idle)
+            if received is None:
+                return False
+            request = whole = self._plain(received, caller, sock)
+            if request is None:
+                if received:
+                    connection.receive_data(received)
+                request = await self._receive(connection, sock, caller)
         except Refused as refused:
             self._bodies.pop(task, None)
             await self._send(connection, sock, refused.response, head_only=False)
@@ -216,17 +241,55 @@ class Server:
         if request is None:
             return False
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, working)
         finally:
             self._bodies.pop(task, None)
         asked = "keep-alive" in (request.header("connection") or "").lower()
+        data = None if whole is None else plain_bytes(response)
+        if data is not None:
+            await self._write(sock, data)
+            return not self._closing and (asked or self._keeps(request))
+        if whole is not None:  # an unusual answer: h11 must have seen what it answers
+            connection.receive_data(received)
+            while isinstance(connection.next_event(), (h11.Request, h11.Data)):
+                pass
         await self._send(connection, sock, response, head_only=request.method == "HEAD")
         done = connection.our_state is h11.DONE and connection.their_state is h11.DONE
         return done and not self._closing and (asked or self._keeps(request))
 
-    async def _answer(self, request: Request) -> Response:
+    async def _first(self, connection: h11.Connection, sock: socket.socket, idle: Patience) -> bytes | None:
+        """What comes first of the next request: b"" if it is here already, None if the client went, or is silent for
+        too long."""
+        if connection.trailing_data[0]:
+            return b""
         try:
-            async with asyncio.timeout(self._limits.answer_time):
+            with idle:
+                return await self._loop.sock_recv(sock, _CHUNK) or None
+        except TimeoutError:
+            return None
+
+    def _plain(self, received: bytes, caller: Caller, sock: socket.socket) -> Request | None:
+        """A whole request, if that is what came, and a plain one."""
+        begin = plainhttp.end_of_head(received)
+        if not 0 < begin <= self._limits.head:
+            return None
+        head = plainhttp.request_head(received[:begin])
+        if head is None:
+            return None
+        length = head.length
+        limit = self._limits.body if caller.role > Role.NONE else self._limits.stranger_body
+        if len(received) != begin + length or length > limit:
+            return None
+        if length:
+            if sum(self._bodies.values()) + length > self._limits.bodies:
+                return None
+            self._bodies[self._task()] = length
+        body = received[begin:]
+        return Request(head.method, head.target, head.headers, body, caller, lambda: _hung_up(sock))
+
+    async def _answer(self, request: Request, working: Patience) -> Response:
+        try:
+            with working:
                 return await self._handler(request)
         except Exception:
             _log.exception("%s %s failed", request.method, request.target)
@@ -235,7 +298,7 @@ class Server:
     async def _receive(
         self, connection: h11.Connection, sock: socket.socket, caller: Caller
     ) -> Request | None:
-        """The next whole request; None if the client went, or is silent for too long."""
+        """The next whole request, of which something is here; None if the client went."""
         try:
             head = await self._head(connection, sock)
             if head is None:
@@ -259,14 +322,7 @@ class Server:
 
     async def _head(self, connection: h11.Connection, sock: socket.socket) -> h11.Request | None:
         event = connection.next_event()
-        if event is h11.NEED_DATA and not connection.trailing_data[0]:
-            try:
-                async with asyncio.timeout(self._limits.idle_time):
-                    await self._more(connection, sock)
-            except TimeoutError:
-                return None
-            event = connection.next_event()
-        async with asyncio.timeout(self._limits.head_time):
+        with self._within(self._limits.head_time):
             while event is h11.NEED_DATA:
                 await self._more(connection, sock)
                 event = connection.next_event()
@@ -284,8 +340,8 @@ class Server:
         for name, value in headers:
             if name == "content-length" and int(value) > limit:  # h11 has seen to it that this is a number
                 raise too_long
-        task, parts, size = _current(), [], 0
-        async with asyncio.timeout(self._limits.body_time):
+        task, parts, size = self._task(), [], 0
+        with self._within(self._limits.body_time):
             while True:
                 event = connection.next_event()
                 if isinstance(event, h11.Data):
@@ -308,7 +364,7 @@ class Server:
                     return b"".join(parts)
 
     async def _more(self, connection: h11.Connection, sock: socket.socket) -> None:
-        connection.receive_data(await asyncio.get_running_loop().sock_recv(sock, _CHUNK))
+        connection.receive_data(await self._loop.sock_recv(sock, _CHUNK))
 
     async def _send(
         self, connection: h11.Connection, sock: socket.socket, response: Response, *, head_only: bool
@@ -326,16 +382,29 @@ class Server:
         await self._write(sock, data)
 
     async def _write(self, sock: socket.socket, data: bytes) -> None:
-        async with asyncio.timeout(self._limits.send_time):  # a TimeoutError is an OSError
-            await asyncio.get_running_loop().sock_sendall(sock, data)
+        try:
+            sent = sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(data):
+            return
+        with self._within(self._limits.send_time):  # a TimeoutError is an OSError
+            await self._loop.sock_sendall(sock, memoryview(data)[sent:])
 
     async def _linger(self, sock: socket.socket) -> None:
         """Say that no more comes, and read what the client still sends, for a moment."""
         sock.shutdown(socket.SHUT_WR)
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._limits.linger_time):
-            while await loop.sock_recv(sock, _CHUNK):
+        with self._within(self._limits.linger_time):
+            while await self._loop.sock_recv(sock, _CHUNK):
                 pass
+
+    def _within(self, seconds: float) -> Deadline:
+        return Deadline(self._loop, self._loop.time() + seconds)
+
+    def _task(self) -> asyncio.Task[None]:
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        return task
 
 
 def _hung_up(sock: socket.socket) -> bool:
@@ -343,9 +412,3 @@ def _hung_up(sock: socket.socket) -> bool:
     poller = select.poll()
     poller.register(sock, 0)  # a hang-up and an error are told whatever is asked for
     return bool(poller.poll(0))
-
-
-def _current() -> asyncio.Task[None]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task

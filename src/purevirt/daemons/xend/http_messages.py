@@ -8,8 +8,20 @@ from typing import NamedTuple
 import h11
 
 from purevirt.model.access import Caller
+from purevirt.wire import plainhttp
 
-__all__ = ["DEFAULTS", "Handler", "Limits", "Refused", "Request", "Response", "head_of", "plain", "refusal"]
+__all__ = [
+    "DEFAULTS",
+    "Handler",
+    "Limits",
+    "Refused",
+    "Request",
+    "Response",
+    "head_of",
+    "plain",
+    "plain_bytes",
+    "refusal",
+]
 
 
 def _never() -> bool:
@@ -87,6 +99,14 @@ def head_of(response: Response) -> h11.Response:
         headers.append(("Content-Length", str(len(response.body))))
     encoded = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers]
     return h11.Response(status_code=response.status, headers=encoded, reason=_printable(response.reason))
+
+
+def plain_bytes(response: Response) -> bytes | None:
+    """The bytes of an answer, if it is a plain one."""
+    headers = response.headers
+    if not any(name.lower() == "content-length" for name, _ in headers):
+        headers = (*headers, ("Content-Length", str(len(response.body))))
+    return plainhttp.response(response.status, response.reason, headers, response.body)
 
 
 def plain(status: int, reason: str, words: str) -> Response:

@@ -42,7 +42,16 @@ class Link:
         self._driver = await self._open()
 
     async def _open(self) -> XenDriver:
-        return await open_driver(self.root, Access.RW, "aio", self._timeout, daemon=False)
+        driver = await open_driver(self.root, Access.RW, "aio", self._timeout, daemon=False)
+        try:
+            for _ in range(
+                2
+            ):  # from its second listing on, a connection watches names, and need not ask for them
+                await driver.list_domains()
+        except BaseException:
+            await driver.close()
+            raise
+        return driver
 
     async def close(self) -> None:
         """Close everything."""

@@ -184,6 +184,7 @@ class Observer:
             self._touched.clear()
             infos = await self._link.driver.list_domains()
             uncertain = set(self._touched)
+            dying = {(info.domid, info.handle) for info in infos if "d" in (info.flags or "")}
             now = {
                 (info.domid, info.handle): _seen(info)
                 for info in infos
@@ -202,20 +203,24 @@ class Observer:
                     self._owed = True
                     continue
                 before = self._known.get(key)
-                self._compare(source, key, before, now.get(key))
+                why = "destroyed" if key in dying else "unknown"
+                self._compare(source, key, before, now.get(key), why)
                 if key in now:
-                    ran = now[key].ran or (before is not None and before.ran)
-                    self._known[key] = now[key]._replace(ran=ran)
+                    self._known[key] = now[key] if before is None else _on_top(now[key], before)
                 else:
                     self._known.pop(key, None)
 
-    def _compare(self, source: EventSource, key: _Key, before: _Seen | None, after: _Seen | None) -> None:
+    def _compare(
+        self, source: EventSource, key: _Key, before: _Seen | None, after: _Seen | None, why: str
+    ) -> None:
+        """Note what has happened to one domain. `why` one is gone that had not shut down before."""
+
         def note(kind: EventKind, name: str | None, detail: str | None = None) -> None:
             self._journal.add(source, kind, domid=key[0], handle=key[1], name=name, detail=detail)
 
         if after is None:
             if before is not None:
-                note(EventKind.STOPPED, before.name, before.stopped or "unknown")
+                note(EventKind.STOPPED, before.name, before.stopped or why)
             return
         if before is None:
             note(EventKind.CREATED, after.name)
@@ -235,6 +240,11 @@ class Observer:
             note(EventKind.RESUMED, after.name, "unpaused")
         else:
             note(EventKind.STARTED, after.name, "booted")
+
+
+def _on_top(now: _Seen, before: _Seen) -> _Seen:
+    """What is known after one more look: a domain that is torn down loses its name before it is gone."""
+    return now._replace(ran=now.ran or before.ran, name=before.name if now.name is None else now.name)
 
 
 def _seen(info: DomainInfo) -> _Seen:

@@ -62,7 +62,12 @@ class Rpc:
                 return wrong
             call = xend_json.parse_call(_parse(request.body))
             answer = self._supervisor.call(
-                request.caller, call.operation, call.domain, call.arguments, call.timeout
+                request.caller,
+                call.operation,
+                call.domain,
+                call.arguments,
+                call.timeout,
+                detached=False,  # the server cancels no request because its client is gone
             )
             value = await (_while_wanted(answer, request) if call.operation == "journal" else answer)
             return _answer(200, {"result": xend_json.encode(value)})

@@ -146,7 +146,7 @@ class DomainReads(Connected):
     async def domain_info(self, ref: DomainRef) -> DomainInfo:
         if self._route("domain_info") is Channel.HYPERVISOR:
             info = await self._find(ref, "domain_info")
-            return hypervisor.domain_info(info, await self._name_cache.one(info.domid))
+            return hypervisor.domain_info(info, await self._name_cache.latest((info.domid, info.handle)))
         return await self._find_in_store(ref, "domain_info")
 
     @served

@@ -2,10 +2,10 @@
 
 | connection | who tells |
 |---|---|
-| rw | the Xen Store's watches (domains come and go, names, devices), and a look at the hypervisor each `poll` seconds
-| | rw+daemon | the same; and what the daemon changed without a change of state (CHANGED), from its journal, at each
-look | | ro | the Xen Store's watches alone: created, stopped (reason unknown), renamed, devices | | ro+daemon | the
-daemon's journal alone |
+| rw | the Xen Store's watches (domains come and go, names, devices), and a look at the hypervisor each `poll` seconds |
+| rw+daemon | the same; at each look, also what the daemon did that no look can see, from its journal |
+| ro | the Xen Store's watches alone: created, stopped (reason unknown), renamed, devices |
+| ro+daemon | the daemon's journal alone |
 
 `watching` is the stream of the first three; here are the journal's, and what all share. No thread gathers: a stream
 looks while somebody waits in `next`, and nothing is polled otherwise. A stream that nobody reads falls behind, and

@@ -9,6 +9,7 @@ a second without.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 
@@ -16,9 +17,9 @@ from purevirt._typing import TYPE_CHECKING
 from purevirt.drivers.xen import hypervisor, storepaths, storeview
 from purevirt.drivers.xen.comparing import Key, Seen, compare, compare_devices
 from purevirt.drivers.xen.events import JournalReader, Stream
-from purevirt.errors import ChannelUnavailable, Closed, Timeout
+from purevirt.errors import ChannelUnavailable, Closed, NodeExists, NoSuchNode, Timeout
 from purevirt.model import DomainRef
-from purevirt.model.events import EventKind, EventSource
+from purevirt.model.events import Event, EventKind, EventSource
 
 if TYPE_CHECKING:
     from purevirt.channels.xenstore.watches import Notice, Watcher
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["WatchingStream"]
 
 _SPECIAL = ("@introduceDomain", "@releaseDomain")
+_FROM_JOURNAL = (EventKind.CHANGED, EventKind.STOPPED, EventKind.SUSPENDED, EventKind.RESUMED)
 _PATIENCE = 30.0  # how long the journal, which is read beside other things, may be out of reach, in seconds
 _UNNAMED = 1.0  # how long a new domain may be without a name, in seconds
 
@@ -54,9 +56,10 @@ class WatchingStream(Stream):
         self._unnamed: dict[Key, float] = {}  # new ones without a name, and until when that is waited for
         self._stale_names: set[int] = set()  # whose name must be read again
         self._stale_devices: set[int] = set()
+        self._urgent = False
         self._look_due = 0.0
         self._journal: JournalReader | None = None
-        if driver.access.daemon and (self._wanted(EventKind.CHANGED) or self._wanted(EventKind.STOPPED)):
+        if driver.access.daemon and any(self._wanted(kind) for kind in _FROM_JOURNAL):
             self._journal = JournalReader(driver.daemon.another())
         self._journal_lost: float | None = None  # since when it is out of reach
         self._ended: dict[Key, str] = {}  # why, of those that the daemon has ended
@@ -64,7 +67,7 @@ class WatchingStream(Stream):
     async def begin(self) -> None:
         """Set the watches and take the first look, which tells nothing."""
         await self._watcher.add_many(_SPECIAL)
-        self._seen, _ = await self._look(first=True)
+        self._seen, _ = await self._look(set(), first=True)
         await self._follow()
         await self._read_devices({domid for domid, _ in self._seen})
         if self._journal is not None:
@@ -80,56 +83,60 @@ class WatchingStream(Stream):
     # --- when to look
 
     async def _gather(self, left: float | None) -> None:
+        # Whoever waits may be cancelled at any await, and what failed is tried again: so what is known to be stale is
+        # forgotten only after it was read, and what was found is told in the step that makes it known.
         wait = max(0.0, self._look_due - time.monotonic())
         notice = await self._watcher.next(wait if left is None else min(wait, left))
-        urgent = notice is not None and self._note([notice, *await self._watcher.drain()])
+        if notice is not None:
+            self._note([notice])
+            self._note(await self._watcher.drain())
         due = time.monotonic() >= self._look_due
-        if not (urgent or due):
-            return
-        if urgent or self._measured:
-            await self._compare(EventSource.STORE if urgent else EventSource.HYPERVISOR)
+        if self._urgent or (due and self._measured):
+            await self._compare(EventSource.STORE if self._urgent else EventSource.HYPERVISOR)
         if due:
             await self._compare_devices()
             await self._read_journal()
             self._look_due = time.monotonic() + self._poll
 
-    def _note(self, notices: Iterable[Notice]) -> bool:
-        """Sort out what the watches say. Whether it is worth a look at once."""
-        urgent = False
+    def _note(self, notices: Iterable[Notice]) -> None:
+        """Sort out what the watches say, and whether it is worth a look at once."""
         for notice in notices:
             path = getattr(notice, "path", None)
             parts = path.split("/") if isinstance(path, str) else []
             if path in _SPECIAL:
-                urgent = True
+                self._urgent = True
             elif len(parts) > 4 and parts[3].isdigit() and int(parts[3]) in self._followed:
                 if parts[4] == "name":
                     self._stale_names.add(int(parts[3]))
-                    urgent = True
+                    self._urgent = True
                 else:
                     self._stale_devices.add(int(parts[3]))
             elif path is None:
                 # Events were lost, or the connection was, and is there again: nothing that is known can be trusted.
                 self._stale_names |= self._followed
                 self._stale_devices |= self._followed
-                urgent = True
-        return urgent
+                self._urgent = True
 
     # --- looking
 
     async def _compare(self, source: EventSource) -> None:
-        new, dying = await self._look()
-        old, self._seen = self._seen, new
-        if any(key not in new and key not in dying and old[key].stopped is None for key in old):
+        stale = set(self._stale_names)
+        new, dying = await self._look(stale)
+        if any(
+            key not in new and key not in dying and was.stopped is None for key, was in self._seen.items()
+        ):
             await self._read_journal()  # if the daemon ended it, it knows why
+        old, self._seen = self._seen, new
         self._tell(compare(old, new, self._ended | dying, source))
         self._ended.clear()
-        if old.keys() != new.keys():
-            await self._follow()
-            await self._read_devices({domid for domid, _ in new.keys() - old.keys()})
+        self._stale_names -= stale
+        self._urgent = False
+        await self._follow()
+        await self._read_devices({key[0] for key in new if key not in self._devices})
 
-    async def _look(self, *, first: bool = False) -> tuple[dict[Key, Seen], dict[Key, str]]:
-        """The domains as they are, and those that are being torn down, with the reason."""
-        stale, self._stale_names = self._stale_names, set()
+    async def _look(self, stale: set[int], *, first: bool = False) -> tuple[dict[Key, Seen], dict[Key, str]]:
+        """The domains as they are, and those that are being torn down, with the reason; `stale`: whose names to read
+        again."""
         if not self._measured:
             store = self._driver.store
             infos = await storeview.domain_infos(store, await storeview.domain_ids(store))
@@ -171,9 +178,11 @@ class WatchingStream(Stream):
     async def _follow(self) -> None:
         domids = {domid for domid, _ in self._seen}
         gone, new = self._followed - domids, domids - self._followed
+        with contextlib.suppress(NoSuchNode):  # removed by a call that was cancelled
+            await self._watcher.remove_many(self._paths(gone))
+        with contextlib.suppress(NodeExists):  # added by a call that was cancelled
+            await self._watcher.add_many(self._paths(new))
         self._followed = domids
-        await self._watcher.remove_many(self._paths(gone))
-        await self._watcher.add_many(self._paths(new))
 
     def _paths(self, domids: Iterable[int]) -> list[str]:
         paths = [storepaths.name(domid) for domid in sorted(domids)]
@@ -182,7 +191,7 @@ class WatchingStream(Stream):
         return paths
 
     async def _compare_devices(self) -> None:
-        stale, self._stale_devices = self._stale_devices, set()
+        stale = set(self._stale_devices)
         if not stale:
             return
         before = dict(self._devices)
@@ -190,6 +199,7 @@ class WatchingStream(Stream):
         for key, now in self._devices.items():
             if key[0] in stale and key in before:
                 self._tell(compare_devices(key, self._seen[key].name, before[key], now))
+        self._stale_devices -= stale
 
     async def _read_devices(self, domids: set[int]) -> None:
         """Which devices these domains have, in two exchanges."""
@@ -226,5 +236,17 @@ class WatchingStream(Stream):
         for event in events:
             if event.kind in (EventKind.CHANGED, EventKind.LOST):
                 self._put(event)
-            elif event.kind is EventKind.STOPPED and event.domid is not None and event.uuid is not None:
+            elif event.domid is None or event.uuid is None:
+                continue
+            elif event.kind is EventKind.STOPPED:
                 self._ended[event.domid, event.uuid.bytes] = event.detail or "unknown"
+            elif event.kind in (EventKind.SUSPENDED, EventKind.RESUMED):
+                self._pass_on(event, (event.domid, event.uuid.bytes))
+
+    def _pass_on(self, event: Event, key: Key) -> None:
+        """The daemon paused or unpaused a domain: told, unless a look has told it; then a look finds nothing new."""
+        known = self._seen.get(key)
+        paused = event.kind is EventKind.SUSPENDED
+        if known is not None and known.ran and known.stopped is None and known.paused is not paused:
+            self._seen[key] = known._replace(paused=paused)
+            self._put(event)

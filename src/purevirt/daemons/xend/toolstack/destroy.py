@@ -1,22 +1,24 @@
 """Ending a domain at once, and cleaning up after it.
 
-First the hypervisor's part: the domain is dead whatever follows. Then its device model, if it has one, and its backends
-in Domain 0: each is told (online 0, state 5) and given a moment to close (state 6), since the kernel's drivers hold the
-dead domain's pages until then; then the hotplug scripts take back what they have set up; then the nodes go, and libxl's
-records on disk.
+First it is paused, so that nothing runs of it any more. Then its backends in Domain 0 are closed: each is told (online
+0, state 5), its frontends' nodes are removed, on which it closes by itself (state 6), and it is given a moment for
+that. All this before the domain is dead, since oxenstored removes what a dead domain owned and tells nobody: a backend
+would wait for ever for a frontend that it believes to be there, and hold the domain's pages meanwhile. Then the
+hypervisor's part, whatever came before; its device model, if it has one; the hotplug scripts take back what they have
+set up; the nodes go, and libxl's records on disk.
 
 Somebody else may do the same at the same time: `xl`'s own process waits for each domain that it has made, and xenstored
 removes what a dead domain owned. So a node that is gone already is no error, nothing is created anew by writing to a
 backend that is gone (each is closed in a transaction that looks first), and /vm/UUID stays if another domain has that
 UUID, as after a reboot by `xl`.
 
-Source: libxl__destroy_domid and libxl__devices_destroy of libxl, whose order this follows but for the hypervisor
-coming first.
+Source: libxl__destroy_domid and libxl__devices_destroy of libxl, whose order this follows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -45,9 +47,11 @@ async def destroy(host: Host, domain: DomainInfo, patience: float) -> None:
     store, domid = host.store, domain.domid
     backends = await _backends(store, domid)
     vm, model = await store.read_many([f"/local/domain/{domid}/vm", devicemodel.node(domid)])
-    await _end(host, domid)
+    try:
+        await _close(host, domid, [path for path in backends if path.split("/")[5] in _DRIVEN], patience)
+    finally:
+        await _end(host, domid)
     devicemodel.end(model, domid, host.root)
-    await _close(store, backends, patience)
     await hotplug.tear_down(host, backends)
     await _forget(host, domain, vm, backends)
     records.forget(domain, host.root)
@@ -115,17 +119,20 @@ async def _homes(store: StoreClient, domid: int) -> list[str]:
     return [home for home, value in zip(homes, present, strict=True) if value is not None]
 
 
-async def _close(store: StoreClient, backends: Sequence[str], patience: float) -> None:
+async def _close(host: Host, domid: int, backends: Sequence[str], patience: float) -> None:
     """Tell all of them that a kernel serves, then wait for all of them.
 
-    The others' programs are gone already (QEMU), or look at the domain alone (xenconsoled): nobody would answer.
+    The others' programs end otherwise (QEMU), or look at the domain alone (xenconsoled): nobody would answer.
     """
-    backends = [backend for backend in backends if backend.split("/")[5] in _DRIVEN]
     if not backends:
         return
+    store = host.store
+    with contextlib.suppress(OperationError):  # it is gone, or dying: as good as paused
+        await host.hypercalls.pause_domain(domid)
     states = [f"{backend}/state" for backend in backends]
     async with _Watching(store, states) as watcher:
         await asyncio.gather(*(_tell(store, backend) for backend in backends))
+        await _remove(store, f"/local/domain/{domid}/device")
         end = time.monotonic() + patience
         while any(state not in _CLOSED for state in await store.read_many(states)):
             if await watcher.next(max(0.0, end - time.monotonic())) is None:
