@@ -7,5 +7,5 @@ rpc          POST /purevirt/v1/call                    observer     sees domains
 classic/     the HTTP tree of old                      link         the channels to the host, made again when lost
 supervisor   every call of every face, by one table    locks        one change at a time per domain
 operations   the table; reads, changes its handlers    toolstack/   how a change is carried out
-deadlines    waits that end, without system calls
+deadlines    waits that end, without system calls       crowd        which of many connections gives way
 """

@@ -7,9 +7,7 @@ A handler takes a whole request and returns a whole answer; who asks is found ou
 this promises:
 
 - Every wait has a deadline: for the next request, for its head, its body, the answer, and for the client to take it.
-  When there are too many connections, one that is still sending its request gives way to the next, of the user who has
-  most of those; and no user but an admin has more than half of them, whatever they wait for: nobody can lock others
-  out by opening sockets.
+  Nobody can lock others out by opening sockets: `crowd` says who gives way.
 - Every request that can be understood at all gets an answer, and one that cannot gets the status that says so. A
   handler that fails is a 500; nothing that a client sends ends the server.
 - What a client asked for is done, and noted, even if it is gone by then: only the answer is dropped.
@@ -28,11 +26,11 @@ import errno
 import logging
 import select
 import socket
-from collections import Counter
 from collections.abc import Callable
 
 import h11
 
+from purevirt.daemons.xend.crowd import Crowd
 from purevirt.daemons.xend.deadlines import Deadline, Patience
 from purevirt.daemons.xend.http_messages import (
     DEFAULTS,
@@ -97,19 +95,14 @@ class Server:
         self._identify = identify
         self._limits = limits
         self._keeps = keeps
-        self._tasks: dict[asyncio.Task[None], int] = {}  # for which user
-        self._users: Counter[int] = Counter()
-        # Whose request is not whole yet, the longest first, and for which user.
-        self._reading: dict[asyncio.Task[None], int] = {}
-        self._bodies: dict[asyncio.Task[None], int] = {}  # bytes of the request that is received or worked on
-        self._room = asyncio.Event()
+        self._crowd = Crowd(limits)
         self._accepting: asyncio.Task[None] | None = None
         self._closing = False
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        return len(self._tasks)
+        return len(self._crowd)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -122,14 +115,14 @@ class Server:
             self._accepting.cancel()
             await asyncio.gather(self._accepting, return_exceptions=True)
         self._sock.close()
-        for task in list(self._reading):
+        for task in self._crowd.still_sending:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=grace)
-        for task in list(self._tasks):
+        if self._crowd:
+            await asyncio.wait(self._crowd.all, timeout=grace)
+        for task in self._crowd.all:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        if self._crowd:
+            await asyncio.wait(self._crowd.all)
 
     async def _accept(self) -> None:
         while True:
@@ -142,7 +135,7 @@ class Server:
                     _log.warning("a connection cannot be accepted: %s", error)
                     await self._make_room()
                 continue
-            if len(self._tasks) >= self._limits.connections:
+            if self._crowd.full:
                 await self._make_room()
             self._admit(peer)
             await asyncio.sleep(0)  # accepting never waits while somebody knocks: others have their turn
@@ -157,36 +150,18 @@ class Server:
             _log.exception("a connection whose peer cannot be told")
             peer.close()
             return
-        if caller.role < Role.ADMIN and self._users[caller.uid] >= self._limits.connections // 2:
-            mine = [task for task, uid in self._reading.items() if uid == caller.uid]
-            if not mine:  # all of them are waited for
-                _log.info("user %d has too many connections", caller.uid)
-                peer.close()
-                return
-            mine[0].cancel()
-        task = asyncio.create_task(self._converse(peer, caller))
-        self._tasks[task] = caller.uid
-        self._users[caller.uid] += 1
-        self._reading[task] = caller.uid
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        uid = self._tasks.pop(task)
-        self._users[uid] -= 1
-        if not self._users[uid]:
-            del self._users[uid]
-        self._reading.pop(task, None)
-        self._bodies.pop(task, None)
-        self._room.set()
+        if not self._crowd.room_for(caller):
+            _log.info("user %d has too many connections", caller.uid)
+            peer.close()
+            return
+        self._crowd.add(asyncio.create_task(self._converse(peer, caller)), caller)
 
     async def _make_room(self) -> None:
-        """Until a connection has ended: of the user with most of those that still send, the one that takes longest."""
-        self._room.clear()
-        for user, _ in Counter(self._reading.values()).most_common(1):
-            next(task for task, uid in self._reading.items() if uid == user).cancel()
+        """Until a connection has ended, for a second at the most."""
+        self._crowd.end_one()
         try:
             with self._within(1.0):
-                await self._room.wait()
+                await self._crowd.fewer.wait()
         except TimeoutError:
             pass
 
@@ -222,7 +197,7 @@ class Server:
     ) -> bool:
         """One request and its answer; whether there may be another on this connection."""
         task = self._task()
-        self._reading[task] = caller.uid
+        self._crowd.sends(task)
         try:
             received = await self._first(connection, sock, idle)
             if received is None:
@@ -233,17 +208,17 @@ class Server:
                     connection.receive_data(received)
                 request = await self._receive(connection, sock, caller)
         except Refused as refused:
-            self._bodies.pop(task, None)
+            self._crowd.holds_nothing(task)
             await self._send(connection, sock, refused.response, head_only=False)
             return False
         finally:
-            del self._reading[task]
+            self._crowd.has_sent(task)
         if request is None:
             return False
         try:
             response = await self._answer(request, working)
         finally:
-            self._bodies.pop(task, None)
+            self._crowd.holds_nothing(task)
         asked = "keep-alive" in (request.header("connection") or "").lower()
         data = None if whole is None else plain_bytes(response)
         if data is not None:
@@ -280,10 +255,8 @@ class Server:
         limit = self._limits.body if caller.role > Role.NONE else self._limits.stranger_body
         if len(received) != begin + length or length > limit:
             return None
-        if length:
-            if sum(self._bodies.values()) + length > self._limits.bodies:
-                return None
-            self._bodies[self._task()] = length
+        if length and not self._crowd.holds(self._task(), length):
+            return None
         body = received[begin:]
         return Request(head.method, head.target, head.headers, body, caller, lambda: _hung_up(sock))
 
@@ -348,8 +321,7 @@ class Server:
                     size += len(event.data)
                     if size > limit:
                         raise too_long
-                    self._bodies[task] = size
-                    if sum(self._bodies.values()) > self._limits.bodies:
+                    if not self._crowd.holds(task, size):
                         raise Refused(503, "Service unavailable", "too many long requests at once")
                     parts.append(bytes(event.data))
                     if len(parts) > _MOST_PIECES:
