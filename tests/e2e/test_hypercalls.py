@@ -17,7 +17,7 @@ import pytest
 import lab
 from purevirt.host.clock import HeldClock
 from purevirt.host.hypervisor import Hypervisor
-from purevirt.wire.hypercall.numbers import HvmParam
+from purevirt.wire.hypercall.subops import HvmParam
 from tests.channels.hypercall.memory_transport import MemoryTransport
 from tests.support.hypercall_script import answers
 
@@ -31,7 +31,8 @@ from purevirt import errors
 from purevirt._run import run_blocking as run
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.hypercall.privcmd import PrivcmdTransport
-from purevirt.wire.hypercall.numbers import SendTrigger, ShutdownCode
+from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import SendTrigger
 
 client = run(HypercallClient.open(PrivcmdTransport.open()))
 domid = int(sys.argv[1])

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from purevirt.wire.hypercall.messages import CompileInfo
-from purevirt.wire.hypercall.numbers import FEATURES, PhysCap
+from purevirt.wire.hypercall.numbers import FEATURES
+from purevirt.wire.hypercall.subops import PhysCap
 from purevirt.wire.hypercall.versions import ARCHES, RELEASES, Interface
 
 __all__ = ["HostSpec"]

@@ -18,7 +18,7 @@ from purevirt.host.grants import Grants
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.wire.bus.frames import DomainChange
 from purevirt.wire.bus.numbers import ReservedGrant, Virq
-from purevirt.wire.hypercall.numbers import HvmParam
+from purevirt.wire.hypercall.subops import HvmParam
 
 __all__ = ["Bus", "Seed"]
 

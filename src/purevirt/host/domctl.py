@@ -18,7 +18,8 @@ from purevirt.host.domains import SimDomain
 from purevirt.host.memory import CallerMemory, XenError
 from purevirt.host.schedctl import getvcpuaffinity, scheduler_op, setvcpuaffinity
 from purevirt.wire.hypercall import structs
-from purevirt.wire.hypercall.numbers import DOMID_FIRST_RESERVED, INVALID_ID, Domctl, SendTrigger
+from purevirt.wire.hypercall.numbers import DOMID_FIRST_RESERVED, INVALID_ID, Domctl
+from purevirt.wire.hypercall.subops import SendTrigger
 
 if TYPE_CHECKING:
     from purevirt.host.hypervisor import Hypervisor

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from purevirt.host.memory import CallerMemory, XenError
 from purevirt.wire.hypercall import structs
-from purevirt.wire.hypercall.numbers import HvmOp, SchedOp
+from purevirt.wire.hypercall.subops import HvmOp, SchedOp
 
 if TYPE_CHECKING:
     from purevirt.host.hypervisor import Hypervisor

@@ -15,7 +15,8 @@ from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.host.boot import HostSpec
 from purevirt.host.clock import HeldClock
 from purevirt.host.hypervisor import Hypervisor
-from purevirt.wire.hypercall.numbers import Op, PhysCap
+from purevirt.wire.hypercall.numbers import Op
+from purevirt.wire.hypercall.subops import PhysCap
 from purevirt.wire.hypercall.values import Answer, Hypercall
 from purevirt.wire.hypercall.versions import RELEASES, Interface
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from purevirt.daemons.xend import access
+from purevirt.daemons.xend import access, audit
 from purevirt.daemons.xend.access import Doorman
 from purevirt.daemons.xend.audit import DENIALS, AuditLog
 from purevirt.daemons.xend.operations import OPERATIONS
@@ -114,7 +114,10 @@ def record(log: AuditLog, **arguments: object) -> None:
     log.record(ADMIN, "suspend", DomainRef(bytes(16), 1, "test"), arguments, result="done")
 
 
-def test_the_log_is_made_with_its_directory_and_survives_rotation(tmp_path: Path) -> None:
+def test_the_log_is_made_with_its_directory_and_survives_rotation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "_MOVED", 0.0)
     log = AuditLog(str(tmp_path / "deep" / "audit.log"))
     record(log)
     assert stat.S_IMODE(os.stat(log.path).st_mode) & 0o137 == 0

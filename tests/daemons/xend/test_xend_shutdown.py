@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from purevirt.errors import NoSuchDomain, Timeout, Unsupported, WrongState
-from purevirt.wire.hypercall.numbers import HvmParam, ShutdownCode
+from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import HvmParam
 from tests.daemons.xend.world import World, Xend, answer_shutdown, both, until, watching
 
 NODE = "/local/domain/1/control/shutdown"

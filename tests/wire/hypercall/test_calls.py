@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purevirt.errors import LocalProtocolError, RemoteProtocolError
-from purevirt.wire.hypercall import calls
+from purevirt.wire.hypercall import calls, subops
 from purevirt.wire.hypercall.messages import CpuTopology, DomainInfo, NumaNode
 from purevirt.wire.hypercall.numbers import Op, Xenver
 from purevirt.wire.hypercall.values import Answer, Extent, Layout
@@ -220,3 +220,9 @@ def test_any_answer_is_a_message_or_the_one_error(
 
 def test_an_extent_is_an_address_and_its_bytes() -> None:
     assert Extent(1, b"x") == (1, b"x")
+
+
+def test_numbers_that_are_not_loaded_for_a_listing_are_those_of_the_table() -> None:
+    assert calls._CPUPOOL_OP_INFO == subops.CpuPoolOp.INFO
+    assert calls._SCHEDOP_GETINFO == subops.SchedulerOp.GETINFO
+    assert calls._HVMOP_GET_PARAM == subops.HvmOp.GET_PARAM

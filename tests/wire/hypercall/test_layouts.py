@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from purevirt.wire.hypercall import numbers, structs
+from purevirt.wire.hypercall import numbers, structs, subops
 from purevirt.wire.hypercall.versions import ARCHES, RELEASES, Interface
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "layouts"
@@ -88,13 +88,13 @@ NAMES = {
     **{f"XEN_DOMINF_{flag.name.lower()}": flag for flag in numbers.DomainFlag if flag.name},
     **{f"SHUTDOWN_{code.name.lower()}": code for code in numbers.ShutdownCode},
     **{f"XEN_X86_EMU_{flag.name}": flag for flag in numbers.EmulationFlag if flag.name},
-    **{f"XEN_SYSCTL_PHYSCAP_{flag.name.lower()}": flag for flag in numbers.PhysCap if flag.name},
-    **{f"SCHEDOP_{sub.name.lower()}": sub for sub in numbers.SchedOp},
-    **{f"HVMOP_{sub.name.lower()}": sub for sub in numbers.HvmOp},
-    **{f"HVM_PARAM_{index.name}": index for index in numbers.HvmParam},
-    **{f"XEN_SYSCTL_CPUPOOL_OP_{sub.name}": sub for sub in numbers.CpuPoolOp},
-    **{f"XEN_DOMCTL_SCHEDOP_{sub.name.lower()}": sub for sub in numbers.SchedulerOp},
-    **{f"XEN_DOMCTL_SENDTRIGGER_{trigger.name}": trigger for trigger in numbers.SendTrigger},
+    **{f"XEN_SYSCTL_PHYSCAP_{flag.name.lower()}": flag for flag in subops.PhysCap if flag.name},
+    **{f"SCHEDOP_{sub.name.lower()}": sub for sub in subops.SchedOp},
+    **{f"HVMOP_{sub.name.lower()}": sub for sub in subops.HvmOp},
+    **{f"HVM_PARAM_{index.name}": index for index in subops.HvmParam},
+    **{f"XEN_SYSCTL_CPUPOOL_OP_{sub.name}": sub for sub in subops.CpuPoolOp},
+    **{f"XEN_DOMCTL_SCHEDOP_{sub.name.lower()}": sub for sub in subops.SchedulerOp},
+    **{f"XEN_DOMCTL_SENDTRIGGER_{trigger.name}": trigger for trigger in subops.SendTrigger},
     **{f"XEN_VCPUAFFINITY_{flag.name}": flag for flag in numbers.VcpuAffinityFlag if flag.name},
     **{f"XENFEAT_{name}": bit for bit, name in enumerate(numbers.FEATURES)},
     **{f"XEN_SCHEDULER_{name.upper()}": number for number, name in numbers.SCHEDULERS.items()},

@@ -1,11 +1,7 @@
 """The hypervisor's client: a method for each hypercall, over whichever transport.
 
-Opening it finds out how this Xen wants to be spoken to. XENVER_version tells the release; then
-getdomaininfolist is asked with the sysctl version that the release should have, and with every other one from
-the newest to the oldest while Xen answers EACCES, and likewise the domctl version with getdomaininfo. The
-release alone would do on a stock Xen; the answer counts because distributions patch.
-
-The methods that only look are in `reads`. Those here change something. Each of them raises
+The methods that only look, and opening, are in `reads`, which is all that the library's driver uses: it leaves changes
+to the Xen daemon. Those here change something. Each of them raises
 
 - Unsupported, and sends nothing, unless the structs of this Xen were verified (`Interface.trusted`);
 - InvalidConfig, and sends nothing, for a value that is out of range;
@@ -21,16 +17,16 @@ import errno
 from collections.abc import Iterable, Mapping
 
 from purevirt import errors
-from purevirt.channels.hypercall.reads import READ_TIMEOUT, HypercallReads, check, check_domid, checked
-from purevirt.channels.hypercall.transport import CHANNEL, Deadline, Transport
-from purevirt.wire.hypercall import calls, changes
-from purevirt.wire.hypercall.numbers import SendTrigger, ShutdownCode, Xenver
-from purevirt.wire.hypercall.values import Answer, Hypercall, Layout
-from purevirt.wire.hypercall.versions import RELEASES, interface_of, interfaces_to_probe
+from purevirt.channels.hypercall.answers import check, check_domid
+from purevirt.channels.hypercall.reads import READ_TIMEOUT, HypercallReads
+from purevirt.channels.hypercall.transport import CHANNEL, Deadline
+from purevirt.wire.hypercall import changes
+from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import SendTrigger
+from purevirt.wire.hypercall.values import Answer, Hypercall
 
 __all__ = ["HypercallClient"]
 
-OPEN_TIMEOUT = 5.0
 CHANGE_TIMEOUT = 30.0
 
 MAX_VCPU = 0x7FFF
@@ -38,7 +34,6 @@ MAX_CPUS = changes.MAX_CPUS
 MAX_CAP = 0xFFFE  # of 16 bits; credit takes all ones for "leave it as it is"
 MAX_KIB = (1 << 64) - 1
 
-_CONSOLE_ROOM = 1 << 15
 _MOST_KEYS = 64
 _OWN = "the domain that asks cannot do that to itself"
 _NONE: Mapping[int, str] = {}
@@ -48,28 +43,6 @@ class HypercallClient(HypercallReads):
     """A hypervisor whose interface versions are known. Made by `open`."""
 
     __slots__ = ()
-
-    @classmethod
-    async def open(cls, transport: Transport, *, timeout: float | None = OPEN_TIMEOUT) -> HypercallClient:
-        """Find the interface versions. The transport is the caller's to close if this raises.
-
-        Denied: this domain is not privileged. Unsupported: no known version is answered.
-        """
-        deadline = Deadline(timeout)
-        number = calls.version_number(Xenver.VERSION)
-        value = (await checked(transport, number, "open", deadline.left())).value
-        release = (value >> 16, value & 0xFFFF)
-        sysctl = await _probe(transport, "sysctl", release, deadline)
-        domctl = await _probe(transport, "domctl", release, deadline)
-        interface = interface_of(sysctl, domctl, release, transport.arch)
-        if interface is None:
-            raise errors.Unsupported(
-                f"Xen {release[0]}.{release[1]} speaks sysctl {sysctl:#x} with domctl {domctl:#x}, "
-                "a pair that this version of purevirt does not know",
-                operation="open",
-                channel=CHANNEL,
-            )
-        return cls(transport, interface)
 
     # --- a domain's life
 
@@ -248,14 +221,7 @@ class HypercallClient(HypercallReads):
         """Xen's messages since boot, as far as they are kept; `clear`: and they are forgotten."""
         if clear:
             self._may_change("read_console")
-        deadline, text, index = Deadline(timeout), list[bytes](), None
-        while True:
-            call = calls.console_ring(self._space(), self.interface, _CONSOLE_ROOM, index, clear=clear)
-            answer = await self._call(call, "read_console", deadline.left())
-            part, index = calls.console_ring_answer(answer, self.interface)
-            text.append(part)
-            if len(part) < _CONSOLE_ROOM:
-                return b"".join(text)
+        return await self._console(clear, timeout)
 
     async def debug_keys(self, keys: str, *, timeout: float | None = CHANGE_TIMEOUT) -> None:
         """As if these keys were pressed on Xen's console; what they print is read with `read_console`.
@@ -331,34 +297,3 @@ def _no_vcpu(operation: str, domid: int, vcpu: int) -> errors.InvalidConfig:
 def _check_vcpu(vcpu: int, operation: str, domid: int) -> None:
     if not 0 <= vcpu <= MAX_VCPU:
         raise _no_vcpu(operation, domid, vcpu)
-
-
-async def _probe(transport: Transport, which: str, release: tuple[int, int], deadline: Deadline) -> int:
-    """The interface version that Xen does not refuse."""
-    tried: list[int] = []
-    for candidate in interfaces_to_probe(release):
-        version = candidate.sysctl if which == "sysctl" else candidate.domctl
-        if version in tried:
-            continue
-        tried.append(version)
-        space = Layout(transport.base, transport.capacity)
-        if which == "sysctl":
-            # Room for no domain: nothing is written by a Xen whose structs we do not know yet.
-            call = calls.domain_infos(space, candidate, 0, 0)
-        else:
-            call = calls.domain_info(space, candidate, 0)
-        answer = await transport.call(call, deadline.left())
-        if answer.value == -errno.EACCES:
-            continue
-        if which == "domctl" and answer.value == -errno.ESRCH:
-            return version  # the version is right, and Domain 0 is gone: a host of another design
-        check(answer, "open")
-        return version
-    known = ", ".join(f"{major}.{minor}" for major, minor in (row.release for row in RELEASES))
-    raise errors.Unsupported(
-        f"Xen {release[0]}.{release[1]} refuses every {which} version that this version of purevirt knows "
-        f"(those of Xen {known}), or its security policy refuses the call",
-        operation="open",
-        channel=CHANNEL,
-        errno=errno.EACCES,
-    )

@@ -6,7 +6,8 @@ NoSuchDomain (the others).
 All methods raise Denied (EPERM, EACCES), Unsupported (ENOSYS, EOPNOTSUPP), NoMemory, HypercallError with its
 errno for the rest, and what the transport raises. `timeout` is in seconds, for the whole method.
 
-Neighbours: `client` opens it and adds what changes something; `wire.hypercall.calls` knows the bytes.
+Neighbours: `probing` finds out how this Xen is spoken to; `client` adds what changes something; `wire.hypercall.calls`
+knows the bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from __future__ import annotations
 import errno
 
 from purevirt import errors
+from purevirt._typing import Self
+from purevirt.channels.hypercall.answers import check, check_domid, checked
+from purevirt.channels.hypercall.probing import find_interface
 from purevirt.channels.hypercall.transport import CHANNEL, Deadline, Transport
 from purevirt.wire.hypercall import calls
 from purevirt.wire.hypercall.errnos import exception_of
@@ -27,22 +31,33 @@ from purevirt.wire.hypercall.messages import (
     VcpuAffinity,
     VcpuInfo,
 )
-from purevirt.wire.hypercall.numbers import DOMID_FIRST_RESERVED, INVALID_ID, SCHEDULERS, WEIGHING, Xenver
+from purevirt.wire.hypercall.numbers import (
+    DOMID_FIRST_RESERVED,
+    INVALID_ID,
+    SCHEDULERS,
+    WEIGHING,
+    Xenver,
+)
 from purevirt.wire.hypercall.structs import GETDOMAININFO
 from purevirt.wire.hypercall.values import Answer, Hypercall, Layout
 from purevirt.wire.hypercall.versions import Interface
 
-__all__ = ["READ_TIMEOUT", "HypercallReads", "check", "check_domid", "checked"]
+__all__ = ["OPEN_TIMEOUT", "READ_TIMEOUT", "HypercallReads"]
 
+OPEN_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
 
 _FIRST_ROOM = 256  # domains that a first listing has room for: one call on nearly every host, 28 KiB
+_CONSOLE_ROOM = 1 << 15
 MAX_VCPU = 0x7FFF  # more than any Xen has; what is beyond would not fit the field
 _DENIED = "<denied>"  # what Xen puts in place of a text that its policy hides
 
 
 class HypercallReads:
-    """A hypervisor whose interface versions are known. `client.HypercallClient` is the whole of it."""
+    """A hypervisor whose interface versions are known, to look at. Made by `open`.
+
+    `client.HypercallClient` can change it as well.
+    """
 
     __slots__ = ("_room", "_transport", "interface", "xen_version")
 
@@ -53,6 +68,14 @@ class HypercallReads:
         """The versions it answers to, and how far they are known (`Interface.verified`)."""
         self.xen_version: tuple[int, int] = interface.release
         """(major, minor), as XENVER_version says."""
+
+    @classmethod
+    async def open(cls, transport: Transport, *, timeout: float | None = OPEN_TIMEOUT) -> Self:
+        """Find the interface versions. The transport is the caller's to close if this raises.
+
+        Denied: this domain is not privileged. Unsupported: no known version is answered.
+        """
+        return cls(transport, await find_interface(transport, timeout))
 
     async def close(self) -> None:
         """Close the transport."""
@@ -303,7 +326,7 @@ class HypercallReads:
         return calls.cpu_pool_answer(answer, self.interface).sched_id
 
     async def hvm_param(self, domid: int, index: int, *, timeout: float | None = READ_TIMEOUT) -> int:
-        """A parameter (`numbers.HvmParam`) of a PVH or HVM domain.
+        """A parameter (`subops.HvmParam`) of a PVH or HVM domain.
 
         NoSuchDomain; HypercallError (EINVAL): it is a PV domain, or there is no such parameter.
         """
@@ -320,23 +343,18 @@ class HypercallReads:
             return await self.domain_info(domid, timeout=deadline.left()) is not None
         return False
 
+    # --- its messages
 
-def check_domid(domid: int, operation: str) -> None:
-    if not 0 <= domid < DOMID_FIRST_RESERVED:
-        raise exception_of(errno.ESRCH, operation=operation, domain=domid)
+    async def read_console(self, *, timeout: float | None = READ_TIMEOUT) -> bytes:
+        """Xen's messages since boot, as far as they are kept."""
+        return await self._console(False, timeout)
 
-
-async def checked(
-    transport: Transport,
-    hypercall: Hypercall,
-    operation: str,
-    timeout: float | None,
-    domain: int | None = None,
-) -> Answer:
-    return check(await transport.call(hypercall, timeout), operation, domain)
-
-
-def check(answer: Answer, operation: str, domain: int | None = None) -> Answer:
-    if answer.value < 0:
-        raise exception_of(-answer.value, operation=operation, domain=domain)
-    return answer
+    async def _console(self, clear: bool, timeout: float | None) -> bytes:
+        deadline, text, index = Deadline(timeout), list[bytes](), None
+        while True:
+            call = calls.console_ring(self._space(), self.interface, _CONSOLE_ROOM, index, clear=clear)
+            answer = await self._call(call, "read_console", deadline.left())
+            part, index = calls.console_ring_answer(answer, self.interface)
+            text.append(part)
+            if len(part) < _CONSOLE_ROOM:
+                return b"".join(text)

@@ -4,9 +4,9 @@
      "operation": "set_memory", "domain": {"domid": 3, "uuid": …, "name": "web"}, "arguments": {"kib": 131072},
      "result": "done", "error": null, "seconds": 0.004}
 
-`result` is "done", "denied" or the kind of the error, whose message is in `error`. The file is opened for each line, so
-that rotating it needs no signal, never through a symlink, and each line is one write. A line that cannot be written
-fails no call: the daemon's own log says so, once until it works again, and `lost` counts.
+`result` is "done", "denied" or the kind of the error, whose message is in `error`. A file that was moved away is opened
+anew within a second, so that rotating it needs no signal, never through a symlink, and each line is one write. A line
+that cannot be written fails no call: the daemon's own log says so, once until it works again, and `lost` counts.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ DEFAULT = "/var/log/purevirt/audit.log"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LONGEST = 256  # characters of one argument
 _MOST = 16  # arguments
+_MOVED = 1.0  # seconds: how often to look whether the file was moved away
 _MINUTE = 60.0
 _USERS = 4096  # whose refusals are counted at a time
 
@@ -46,6 +47,9 @@ class AuditLog:
         """How many lines could not be written."""
         self._complained = False
         self._refusals: dict[int, tuple[float, int]] = {}
+        self._second = (0, "")  # the last one written about, and its name
+        self._fd = -1
+        self._looked = 0.0  # when the file behind it was last seen to be the one at the path
 
     def record(
         self,
@@ -59,10 +63,8 @@ class AuditLog:
         seconds: float = 0.0,
     ) -> None:
         """Write one line. Never raises."""
-        now = time.time()
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
         entry = {
-            "time": stamp,
+            "time": self._stamp(time.time()),
             "uid": caller.uid,
             "gid": caller.gid,
             "pid": caller.pid,
@@ -79,12 +81,19 @@ class AuditLog:
         try:
             self._write(json.dumps(entry).encode("ascii") + b"\n")
         except (OSError, ValueError, TypeError) as problem:
+            self.close()
             self.lost += 1
             if not self._complained:
                 self._complained = True
                 _log.error("the audit log %s cannot be written: %s", self.path, problem)
         else:
             self._complained = False
+
+    def _stamp(self, now: float) -> str:
+        second = int(now)
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._second[1]}.{int(now % 1 * 1000):03d}Z"
 
     def denied(
         self, caller: Caller, operation: str, domain: DomainRef | None, arguments: Mapping[str, object]
@@ -105,16 +114,35 @@ class AuditLog:
             self.record(caller, operation, domain, arguments, result="denied", error=more)
 
     def _write(self, line: bytes) -> None:
+        now = time.monotonic()
+        if self._fd >= 0 and now - self._looked >= _MOVED and not self._in_place():
+            self.close()
+        if self._fd < 0:
+            self._fd = self._open()
+            self._looked = now
+        if os.write(self._fd, line) != len(line):
+            raise OSError("the line was cut off")
+
+    def _in_place(self) -> bool:
+        """Whether the open file is still the one at the path."""
+        self._looked = time.monotonic()
         try:
-            fd = os.open(self.path, _FLAGS, 0o640)
+            return os.path.samestat(os.lstat(self.path), os.fstat(self._fd))
+        except OSError:
+            return False
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, _FLAGS, 0o640)
         except FileNotFoundError:
             os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
-            fd = os.open(self.path, _FLAGS, 0o640)
-        try:
-            if os.write(fd, line) != len(line):
-                raise OSError("the line was cut off")
-        finally:
-            os.close(fd)
+            return os.open(self.path, _FLAGS, 0o640)
+
+    def close(self) -> None:
+        """Let go of the file; the next line opens it again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _short(text: str) -> str:

@@ -42,7 +42,9 @@ class Link:
         self._driver = await self._open()
 
     async def _open(self) -> XenDriver:
-        driver = await open_driver(self.root, Access.RW, "aio", self._timeout, daemon=False)
+        driver = await open_driver(
+            self.root, Access.RW, "aio", self._timeout, daemon=False, hypervisor=HypercallClient
+        )
         try:
             for _ in range(
                 2
@@ -86,7 +88,9 @@ class Link:
     @property
     def hypercalls(self) -> HypercallClient:
         """The hypervisor. ChannelUnavailable as above."""
-        return self.driver.hypercalls
+        client = self.driver.hypercalls
+        assert isinstance(client, HypercallClient), "opened with one that can change the hypervisor"
+        return client
 
     def failed(self, error: XenError, driver: XenDriver) -> ChannelUnavailable:
         """A call met a channel of this driver that has ended, or cannot be had: what to tell its caller.

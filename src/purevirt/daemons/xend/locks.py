@@ -6,8 +6,6 @@ Whoever waits, waits for changes of the same domain only, and is served in the o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 __all__ = ["Locks"]
 
@@ -33,18 +31,36 @@ class Locks:
         """Whether somebody changes that domain now."""
         return key in self._entries
 
-    @asynccontextmanager
-    async def hold(self, key: bytes) -> AsyncIterator[bool]:
-        """Hold the lock meanwhile. Yields whether it had to be waited for."""
-        entry = self._entries.get(key)
+    def hold(self, key: bytes) -> _Hold:
+        """`async with` it, to hold the lock meanwhile; it yields whether the lock had to be waited for."""
+        return _Hold(self._entries, key)
+
+
+class _Hold:
+    __slots__ = ("_entries", "_entry", "_key")
+
+    def __init__(self, entries: dict[bytes, _Entry], key: bytes) -> None:
+        self._entries, self._key = entries, key
+
+    async def __aenter__(self) -> bool:
+        entry = self._entries.get(self._key)
         if entry is None:
-            entry = self._entries[key] = _Entry()
+            entry = self._entries[self._key] = _Entry()
+        self._entry = entry
         entry.users += 1
         waited = entry.lock.locked()
         try:
-            async with entry.lock:
-                yield waited
-        finally:
-            entry.users -= 1
-            if not entry.users:
-                del self._entries[key]
+            await entry.lock.acquire()
+        except BaseException:
+            self._leave()
+            raise
+        return waited
+
+    async def __aexit__(self, *_: object) -> None:
+        self._entry.lock.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._entry.users -= 1
+        if not self._entry.users:
+            del self._entries[self._key]

@@ -74,6 +74,7 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await self._toolstack.close()
+        self._audit.close()
 
     async def call(
         self,

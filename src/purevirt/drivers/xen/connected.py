@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from purevirt._typing import TYPE_CHECKING, Any, TypeVar
 from purevirt.channels.files import HostFiles
-from purevirt.channels.hypercall.client import HypercallClient
+from purevirt.channels.hypercall.reads import HypercallReads
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen import routes, storeview
 from purevirt.drivers.xen.names import NameCache
@@ -35,7 +35,7 @@ class Connected:
     def __init__(
         self,
         access: Access,
-        hypercalls: HypercallClient | None,
+        hypercalls: HypercallReads | None,
         store: StoreClient | None,
         files: HostFiles,
         daemon: Daemon | None = None,
@@ -80,7 +80,7 @@ class Connected:
         return self._store
 
     @property
-    def hypercalls(self) -> HypercallClient:
+    def hypercalls(self) -> HypercallReads:
         """The hypervisor; for the daemon, which changes what the library only reads."""
         assert self._hypercalls is not None, "the routing table names a channel that was not opened"
         return self._hypercalls

@@ -23,7 +23,7 @@ from types import ModuleType
 from purevirt._typing import TYPE_CHECKING
 from purevirt.channels import unix, xend
 from purevirt.channels.files import HostFiles
-from purevirt.channels.hypercall.client import HypercallClient
+from purevirt.channels.hypercall.reads import HypercallReads
 from purevirt.channels.xenstore.client import MANY, StoreClient
 from purevirt.channels.xenstore.locate import locate
 from purevirt.drivers.xen.driver import XenDriver
@@ -45,18 +45,24 @@ def is_dom0(root: str) -> bool:
 
 
 async def open_driver(
-    root: str, access: Access, mode: str, timeout: float, *, daemon: bool = True
+    root: str,
+    access: Access,
+    mode: str,
+    timeout: float,
+    *,
+    daemon: bool = True,
+    hypervisor: type[HypercallReads] = HypercallReads,
 ) -> XenDriver:
     """Open what `access` (RW or RO) needs; the driver's own `access` says whether the daemon answered as well.
 
     ConnectError names the missing part; `timeout` (seconds) is for each of them. Without `daemon` none is looked for:
-    the daemon itself opens its host so.
+    the daemon itself opens its host so, with a client of the `hypervisor` that can change it.
     """
     files = HostFiles(root)
     _check_host(files, root, access)
     if access.read_only:
         return await _open_read_only(root, files, mode, timeout, daemon)
-    hypercalls = await _open_hypercalls(root, mode, timeout)
+    hypercalls = await _open_hypercalls(root, mode, timeout, hypervisor)
     try:
         store = await _open_store(root, False, mode, timeout)
         await _prepare(hypercalls, store, timeout)
@@ -141,7 +147,9 @@ def _check_host(files: HostFiles, root: str, access: Access) -> None:
         )
 
 
-async def _open_hypercalls(root: str, mode: str, timeout: float) -> HypercallClient:
+async def _open_hypercalls(
+    root: str, mode: str, timeout: float, hypervisor: type[HypercallReads]
+) -> HypercallReads:
     from purevirt.channels.hypercall.dial import dial as dial_hypervisor
 
     try:
@@ -149,7 +157,7 @@ async def _open_hypercalls(root: str, mode: str, timeout: float) -> HypercallCli
     except ConnectError as error:
         raise _explain_privcmd(error) from error
     try:
-        return await HypercallClient.open(transport)
+        return await hypervisor.open(transport)
     except XenError as error:
         transport.close()
         raise ConnectError(
@@ -192,7 +200,7 @@ async def _open_store(root: str, read_only: bool, mode: str, timeout: float) -> 
         raise _explain_store(error, path, read_only) from error
 
 
-async def _prepare(hypercalls: HypercallClient, store: StoreClient, timeout: float) -> None:
+async def _prepare(hypercalls: HypercallReads, store: StoreClient, timeout: float) -> None:
     """Where there are many domains: nearly every program reads all their names next, to list or to find one."""
     try:
         if len(await hypercalls.domain_infos(timeout=timeout)) >= MANY:

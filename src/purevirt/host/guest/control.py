@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from purevirt.channels.xenstore.client import Transaction
 from purevirt.errors import NoSuchNode
-from purevirt.wire.hypercall.numbers import SendTrigger, ShutdownCode
+from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import SendTrigger
 
 if TYPE_CHECKING:
     from purevirt.host.guest.kernel import Guest

@@ -21,7 +21,7 @@ from purevirt.host.guest.console import Console
 from purevirt.host.guest.storering import RingTransport
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.wire.bus.rings import ConsoleRing, StoreRing
-from purevirt.wire.hypercall.numbers import HvmParam
+from purevirt.wire.hypercall.subops import HvmParam
 from purevirt.wire.xenstore import messages
 from purevirt.wire.xenstore.packets import Op
 

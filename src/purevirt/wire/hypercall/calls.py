@@ -26,11 +26,8 @@ from purevirt.wire.hypercall.messages import (
 from purevirt.wire.hypercall.numbers import (
     INVALID_ID,
     INVALID_MEM_SZ,
-    CpuPoolOp,
     Domctl,
-    HvmOp,
     Op,
-    SchedulerOp,
     Sysctl,
     VcpuAffinityFlag,
     Xenver,
@@ -91,6 +88,11 @@ __all__ = [
     "version_text",
     "version_text_answer",
 ]
+
+# Of `subops`, which a listing does not load; a test compares them.
+_CPUPOOL_OP_INFO = 3
+_SCHEDOP_GETINFO = 1
+_HVMOP_GET_PARAM = 1
 
 BUILD_ID_BYTES = 256
 
@@ -272,7 +274,7 @@ def cpu_pool(space: Layout, versions: Interface, first: int) -> Hypercall:
     """The CPU pool of that id, or the next one that there is. ENOENT: there is none any more."""
     cpumap = blank(space, CPUMAP_BYTES)
     union = structs.CPUPOOL_OP.at(versions).pack(
-        op=CpuPoolOp.INFO,
+        op=_CPUPOOL_OP_INFO,
         cpupool_id=first,
         **{"cpumap.bitmap": cpumap.address, "cpumap.nr_bits": CPUMAP_BYTES * 8},
     )
@@ -411,7 +413,7 @@ def vcpu_affinity_answer(answer: Answer) -> VcpuAffinity:
 
 def sched_parameters(space: Layout, versions: Interface, domid: int, sched_id: int) -> Hypercall:
     """`sched_id` is the scheduler of the domain's CPU pool; EINVAL for any other."""
-    union = structs.SCHEDULER_OP.at(versions).pack(sched_id=sched_id, cmd=SchedulerOp.GETINFO)
+    union = structs.SCHEDULER_OP.at(versions).pack(sched_id=sched_id, cmd=_SCHEDOP_GETINFO)
     return domctl(space, versions, Domctl.SCHEDULER_OP, domid, union)
 
 
@@ -425,7 +427,7 @@ def hvm_param(space: Layout, versions: Interface, domid: int, index: int) -> Hyp
     """A parameter (HvmParam) of a PVH or HVM domain; EINVAL for a PV one."""
     shape = structs.HVM_PARAM.at(versions)
     asked = Extent(space.place(shape.size), shape.pack(domid=domid, index=index))
-    return Hypercall(Op.HVM_OP, (HvmOp.GET_PARAM, asked.address), (asked,))
+    return Hypercall(Op.HVM_OP, (_HVMOP_GET_PARAM, asked.address), (asked,))
 
 
 def hvm_param_answer(answer: Answer, versions: Interface) -> int:

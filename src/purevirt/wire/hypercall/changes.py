@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from purevirt.wire.hypercall import structs
-from purevirt.wire.hypercall.numbers import Domctl, Op, SchedOp, SchedulerOp, Sysctl, VcpuAffinityFlag
+from purevirt.wire.hypercall.numbers import (
+    Domctl,
+    Op,
+    Sysctl,
+    VcpuAffinityFlag,
+)
+from purevirt.wire.hypercall.subops import SchedOp, SchedulerOp
 from purevirt.wire.hypercall.values import Extent, Hypercall, Layout
 from purevirt.wire.hypercall.versions import Interface
 from purevirt.wire.hypercall.wrappers import CPUMAP_BYTES, domctl, sysctl
@@ -107,7 +113,7 @@ def put_sched_parameters(
 
 
 def send_trigger(space: Layout, versions: Interface, domid: int, trigger: int, vcpu: int) -> Hypercall:
-    """`trigger`: `numbers.SendTrigger`. ESRCH: also no such vCPU. EINVAL: not for a PV domain. ENOSYS: not at all."""
+    """`trigger`: `subops.SendTrigger`. ESRCH: also no such vCPU. EINVAL: not for a PV domain. ENOSYS: not at all."""
     union = structs.SENDTRIGGER.at(versions).pack(trigger=trigger, vcpu=vcpu)
     return domctl(space, versions, Domctl.SENDTRIGGER, domid, union)
 

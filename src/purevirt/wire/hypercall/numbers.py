@@ -16,17 +16,10 @@ __all__ = [
     "PAGE_SIZE",
     "SCHEDULERS",
     "WEIGHING",
-    "CpuPoolOp",
     "DomainFlag",
     "Domctl",
     "EmulationFlag",
-    "HvmOp",
-    "HvmParam",
     "Op",
-    "PhysCap",
-    "SchedOp",
-    "SchedulerOp",
-    "SendTrigger",
     "ShutdownCode",
     "Sysctl",
     "VcpuAffinityFlag",
@@ -96,53 +89,6 @@ class Domctl(enum.IntEnum):
     SENDTRIGGER = 28
 
 
-class SchedOp(enum.IntEnum):
-    """SCHEDOP_*: sub-operations of sched_op."""
-
-    REMOTE_SHUTDOWN = 4
-
-
-class HvmOp(enum.IntEnum):
-    """HVMOP_*: sub-operations of hvm_op."""
-
-    GET_PARAM = 1
-
-
-class HvmParam(enum.IntEnum):
-    """HVM_PARAM_*: what HVMOP_get_param can be asked for."""
-
-    CALLBACK_IRQ = 0  # how the guest wants to hear of events; 0: it has no drivers that would
-    STORE_PFN = 1
-    STORE_EVTCHN = 2
-    ACPI_S_STATE = 14  # 0: it runs; 3: it sleeps
-    CONSOLE_PFN = 17
-    CONSOLE_EVTCHN = 18
-
-
-class CpuPoolOp(enum.IntEnum):
-    """XEN_SYSCTL_CPUPOOL_OP_*."""
-
-    INFO = 3
-    FREEINFO = 7
-
-
-class SchedulerOp(enum.IntEnum):
-    """XEN_DOMCTL_SCHEDOP_*."""
-
-    PUTINFO = 0
-    GETINFO = 1
-
-
-class SendTrigger(enum.IntEnum):
-    """XEN_DOMCTL_SENDTRIGGER_*; no Xen does anything for RESET and INIT."""
-
-    NMI = 0
-    RESET = 1
-    INIT = 2
-    POWER = 3
-    SLEEP = 4
-
-
 class DomainFlag(enum.IntFlag):
     """XEN_DOMINF_*; bits 16 to 23 hold the shutdown code."""
 
@@ -182,21 +128,6 @@ class EmulationFlag(enum.IntFlag):
     PIT = 1 << 8
     USE_PIRQ = 1 << 9
     VPCI = 1 << 10
-
-
-class PhysCap(enum.IntFlag):
-    """XEN_SYSCTL_PHYSCAP_*: what the host can do."""
-
-    HVM = 1 << 0
-    PV = 1 << 1
-    DIRECTIO = 1 << 2
-    HAP = 1 << 3
-    SHADOW = 1 << 4
-    IOMMU_HAP_PT_SHARE = 1 << 5
-    VMTRACE = 1 << 6  # this and the next: since 4.15
-    VPMU = 1 << 7
-    GNTTAB_V1 = 1 << 8  # this and the next: since 4.17
-    GNTTAB_V2 = 1 << 9
 
 
 class VcpuAffinityFlag(enum.IntFlag):

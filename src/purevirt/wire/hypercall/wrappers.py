@@ -10,7 +10,12 @@ from purevirt._typing import Any
 from purevirt.errors import RemoteProtocolError
 from purevirt.wire.hypercall import structs
 from purevirt.wire.hypercall.abi import CStruct
-from purevirt.wire.hypercall.numbers import INVALID_ID, Domctl, Op, Sysctl
+from purevirt.wire.hypercall.numbers import (
+    INVALID_ID,
+    Domctl,
+    Op,
+    Sysctl,
+)
 from purevirt.wire.hypercall.values import Answer, Extent, Hypercall, Layout
 from purevirt.wire.hypercall.versions import Interface
 

@@ -11,7 +11,8 @@ from purevirt.channels.xenstore.client import StoreClient, Transaction
 from purevirt.daemons.xend.toolstack.base import Host, living, not_domain_0, shown
 from purevirt.errors import InvalidConfig, NoSuchDomain, WrongState
 from purevirt.model import DomainInfo, Trigger
-from purevirt.wire.hypercall.numbers import DomainFlag, SendTrigger
+from purevirt.wire.hypercall.numbers import DomainFlag
+from purevirt.wire.hypercall.subops import SendTrigger
 
 __all__ = ["resume", "send_sysrq", "send_trigger", "suspend"]
 
