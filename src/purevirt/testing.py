@@ -33,7 +33,9 @@ from uuid import UUID
 
 from purevirt.host.clock import HeldClock, RealClock
 from purevirt.host.storenodes import Disk, Interface, disk_number
-from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import (
+    ShutdownCode,
+)
 
 if TYPE_CHECKING:
     from purevirt.programs.toolstack import Resident, Toolstack

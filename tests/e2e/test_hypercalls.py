@@ -31,8 +31,7 @@ from purevirt import errors
 from purevirt._run import run_blocking as run
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.hypercall.privcmd import PrivcmdTransport
-from purevirt.wire.hypercall.numbers import ShutdownCode
-from purevirt.wire.hypercall.subops import SendTrigger
+from purevirt.wire.hypercall.subops import SendTrigger, ShutdownCode
 
 client = run(HypercallClient.open(PrivcmdTransport.open()))
 domid = int(sys.argv[1])

@@ -16,8 +16,15 @@ from purevirt.host.console import RING, Console
 from purevirt.host.domains import SimDomain
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.wire.hypercall import calls, changes, structs
-from purevirt.wire.hypercall.numbers import Domctl, Op, ShutdownCode
-from purevirt.wire.hypercall.subops import HvmParam, SendTrigger
+from purevirt.wire.hypercall.numbers import (
+    Domctl,
+    Op,
+)
+from purevirt.wire.hypercall.subops import (
+    HvmParam,
+    SendTrigger,
+    ShutdownCode,
+)
 from purevirt.wire.hypercall.values import Extent, Hypercall, Layout
 
 HANDLE = UUID("6695eb01-f6a4-8304-79aa-97f2502e193f")

@@ -16,7 +16,13 @@ from purevirt.host.clock import HeldClock
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.wire.hypercall import calls, structs
 from purevirt.wire.hypercall.messages import DomainInfo
-from purevirt.wire.hypercall.numbers import Op, ShutdownCode, Sysctl
+from purevirt.wire.hypercall.numbers import (
+    Op,
+    Sysctl,
+)
+from purevirt.wire.hypercall.subops import (
+    ShutdownCode,
+)
 from purevirt.wire.hypercall.values import Extent, Hypercall, Layout
 
 HANDLE = UUID("6695eb01-f6a4-8304-79aa-97f2502e193f")

@@ -16,8 +16,15 @@ from purevirt._run import run_blocking
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.hypercall.transport import Transport
 from purevirt.wire.hypercall import calls, changes, structs
-from purevirt.wire.hypercall.numbers import Domctl, ShutdownCode
-from purevirt.wire.hypercall.subops import HvmParam, SchedulerOp, SendTrigger
+from purevirt.wire.hypercall.numbers import (
+    Domctl,
+)
+from purevirt.wire.hypercall.subops import (
+    HvmParam,
+    SchedulerOp,
+    SendTrigger,
+    ShutdownCode,
+)
 from purevirt.wire.hypercall.values import Answer, Hypercall, Layout
 from purevirt.wire.hypercall.wrappers import domctl
 

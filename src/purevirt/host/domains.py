@@ -12,7 +12,12 @@ one's: its last act was a hypercall, on a vCPU that was not blocked.
 from __future__ import annotations
 
 from purevirt.host.cpushares import CPU
-from purevirt.wire.hypercall.numbers import DomainFlag, EmulationFlag
+from purevirt.wire.hypercall.numbers import (
+    DomainFlag,
+)
+from purevirt.wire.hypercall.subops import (
+    EmulationFlag,
+)
 
 __all__ = ["SimDomain", "SimVcpu"]
 

@@ -15,8 +15,14 @@ from typing import TYPE_CHECKING
 from purevirt.host.domains import SimDomain
 from purevirt.host.memory import CallerMemory, XenError
 from purevirt.wire.hypercall import structs
-from purevirt.wire.hypercall.numbers import SCHEDULERS, VcpuAffinityFlag
-from purevirt.wire.hypercall.subops import CpuPoolOp, SchedulerOp
+from purevirt.wire.hypercall.numbers import (
+    SCHEDULERS,
+)
+from purevirt.wire.hypercall.subops import (
+    CpuPoolOp,
+    SchedulerOp,
+    VcpuAffinityFlag,
+)
 
 if TYPE_CHECKING:
     from purevirt.host.hypervisor import Hypervisor

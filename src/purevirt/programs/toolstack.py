@@ -22,7 +22,9 @@ from purevirt.host.guest.behaviour import Behaviour
 from purevirt.host.guests import Guests
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.host.storenodes import Disk, Interface, Node, disk_number, domain_0_nodes, domain_nodes
-from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import (
+    ShutdownCode,
+)
 
 __all__ = ["ACTIONS", "Actions", "Machinery", "Resident", "Toolstack"]
 

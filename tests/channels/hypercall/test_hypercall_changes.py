@@ -15,8 +15,11 @@ from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.host.boot import HostSpec
 from purevirt.host.clock import HeldClock
 from purevirt.host.hypervisor import Hypervisor
-from purevirt.wire.hypercall.numbers import ShutdownCode
-from purevirt.wire.hypercall.subops import HvmParam, SendTrigger
+from purevirt.wire.hypercall.subops import (
+    HvmParam,
+    SendTrigger,
+    ShutdownCode,
+)
 from purevirt.wire.hypercall.values import Answer, Hypercall
 from purevirt.wire.hypercall.versions import RELEASES, Interface
 

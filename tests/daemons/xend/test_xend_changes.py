@@ -19,7 +19,9 @@ from purevirt.errors import (
     XenError,
 )
 from purevirt.model import DomainRef, DomainState, VcpuCount
-from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import (
+    ShutdownCode,
+)
 from tests.daemons.xend.world import World, Xend, both, watching
 
 Scene = Callable[[World, Xend], Awaitable[None]]

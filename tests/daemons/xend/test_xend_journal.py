@@ -11,7 +11,9 @@ from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.observer import POLL
 from purevirt.errors import InvalidConfig
 from purevirt.model import DomainInfo, Event, EventKind, EventSource
-from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import (
+    ShutdownCode,
+)
 from tests.daemons.xend.world import Xend, both, until
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from purevirt.errors import NoSuchDomain, Timeout, Unsupported, WrongState
-from purevirt.wire.hypercall.numbers import ShutdownCode
-from purevirt.wire.hypercall.subops import HvmParam
+from purevirt.wire.hypercall.subops import (
+    HvmParam,
+    ShutdownCode,
+)
 from tests.daemons.xend.world import World, Xend, answer_shutdown, both, until, watching
 
 NODE = "/local/domain/1/control/shutdown"

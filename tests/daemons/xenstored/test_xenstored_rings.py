@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from purevirt.daemons.xenstored import Server, state
 from purevirt.wire.bus import ChannelStatus, GrantFlag, RingConnection, RingError
-from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import (
+    ShutdownCode,
+)
 from purevirt.wire.xenstore import HEADER, Op, Packet
 from tests.daemons.xenstored.talk import Talk, sound
 from tests.support.ring_host import Domain, RingHost, ring_host

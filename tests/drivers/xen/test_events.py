@@ -11,7 +11,9 @@ from purevirt.drivers.xen.comparing import Seen, compare, compare_devices
 from purevirt.drivers.xen.events import Stream
 from purevirt.errors import Closed
 from purevirt.model import Access, DomainRef, Event, EventKind, EventSource
-from purevirt.wire.hypercall.numbers import ShutdownCode
+from purevirt.wire.hypercall.subops import (
+    ShutdownCode,
+)
 from tests.support.memory_host import MemoryHost
 
 ALWAYS = 1e-9  # a look at every call

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purevirt.errors import LocalProtocolError, RemoteProtocolError
-from purevirt.wire.hypercall import calls, subops
+from purevirt.wire.hypercall import calls, messages, subops
 from purevirt.wire.hypercall.messages import CpuTopology, DomainInfo, NumaNode
 from purevirt.wire.hypercall.numbers import Op, Xenver
 from purevirt.wire.hypercall.values import Answer, Extent, Layout
@@ -226,3 +226,7 @@ def test_numbers_that_are_not_loaded_for_a_listing_are_those_of_the_table() -> N
     assert calls._CPUPOOL_OP_INFO == subops.CpuPoolOp.INFO
     assert calls._SCHEDOP_GETINFO == subops.SchedulerOp.GETINFO
     assert calls._HVMOP_GET_PARAM == subops.HvmOp.GET_PARAM
+    both = subops.VcpuAffinityFlag.HARD | subops.VcpuAffinityFlag.SOFT
+    assert both == calls._BOTH_AFFINITIES
+    flags = subops.EmulationFlag
+    assert flags.LAPIC | flags.IOAPIC | flags.VPCI == messages._PVH_DEVICES

@@ -8,8 +8,13 @@ from hypothesis import strategies as st
 
 from purevirt.errors import RemoteProtocolError
 from purevirt.wire.hypercall import calls, changes
-from purevirt.wire.hypercall.numbers import Op, ShutdownCode
-from purevirt.wire.hypercall.subops import SendTrigger
+from purevirt.wire.hypercall.numbers import (
+    Op,
+)
+from purevirt.wire.hypercall.subops import (
+    SendTrigger,
+    ShutdownCode,
+)
 from purevirt.wire.hypercall.values import Answer, Hypercall, Layout
 from purevirt.wire.hypercall.versions import RELEASES, Interface
 from purevirt.wire.hypercall.wrappers import cpus_of

@@ -9,7 +9,12 @@ import pytest
 from purevirt import errors
 from purevirt.wire.hypercall.errnos import exception_of
 from purevirt.wire.hypercall.messages import DomainInfo
-from purevirt.wire.hypercall.numbers import DomainFlag, EmulationFlag
+from purevirt.wire.hypercall.numbers import (
+    DomainFlag,
+)
+from purevirt.wire.hypercall.subops import (
+    EmulationFlag,
+)
 from purevirt.wire.hypercall.versions import RELEASES, interface_of, interfaces_to_probe
 
 HVM_DEVICES = 0x3FF

@@ -21,8 +21,10 @@ from purevirt.channels.hypercall.answers import check, check_domid
 from purevirt.channels.hypercall.reads import READ_TIMEOUT, HypercallReads
 from purevirt.channels.hypercall.transport import CHANNEL, Deadline
 from purevirt.wire.hypercall import changes
-from purevirt.wire.hypercall.numbers import ShutdownCode
-from purevirt.wire.hypercall.subops import SendTrigger
+from purevirt.wire.hypercall.subops import (
+    SendTrigger,
+    ShutdownCode,
+)
 from purevirt.wire.hypercall.values import Answer, Hypercall
 
 __all__ = ["HypercallClient"]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from purevirt.channels.xenstore.client import Transaction
 from purevirt.errors import NoSuchNode
-from purevirt.wire.hypercall.numbers import ShutdownCode
-from purevirt.wire.hypercall.subops import SendTrigger
+from purevirt.wire.hypercall.subops import (
+    SendTrigger,
+    ShutdownCode,
+)
 
 if TYPE_CHECKING:
     from purevirt.host.guest.kernel import Guest

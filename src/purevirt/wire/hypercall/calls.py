@@ -29,7 +29,6 @@ from purevirt.wire.hypercall.numbers import (
     Domctl,
     Op,
     Sysctl,
-    VcpuAffinityFlag,
     Xenver,
 )
 from purevirt.wire.hypercall.values import Answer, Extent, Hypercall, Layout
@@ -93,6 +92,7 @@ __all__ = [
 _CPUPOOL_OP_INFO = 3
 _SCHEDOP_GETINFO = 1
 _HVMOP_GET_PARAM = 1
+_BOTH_AFFINITIES = 3
 
 BUILD_ID_BYTES = 256
 
@@ -396,7 +396,7 @@ def vcpu_affinity(space: Layout, versions: Interface, domid: int, vcpu: int) -> 
     hard, soft = blank(space, CPUMAP_BYTES), blank(space, CPUMAP_BYTES)
     union = structs.VCPUAFFINITY.at(versions).pack(
         vcpu=vcpu,
-        flags=VcpuAffinityFlag.HARD | VcpuAffinityFlag.SOFT,
+        flags=_BOTH_AFFINITIES,
         **{
             "cpumap_hard.bitmap": hard.address,
             "cpumap_hard.nr_bits": CPUMAP_BYTES * 8,

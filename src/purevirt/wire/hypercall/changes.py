@@ -14,9 +14,12 @@ from purevirt.wire.hypercall.numbers import (
     Domctl,
     Op,
     Sysctl,
+)
+from purevirt.wire.hypercall.subops import (
+    SchedOp,
+    SchedulerOp,
     VcpuAffinityFlag,
 )
-from purevirt.wire.hypercall.subops import SchedOp, SchedulerOp
 from purevirt.wire.hypercall.values import Extent, Hypercall, Layout
 from purevirt.wire.hypercall.versions import Interface
 from purevirt.wire.hypercall.wrappers import CPUMAP_BYTES, domctl, sysctl

@@ -7,7 +7,9 @@ Tuples, not dataclasses: a listing of a thousand domains makes a thousand of the
 from __future__ import annotations
 
 from purevirt._typing import NamedTuple
-from purevirt.wire.hypercall.numbers import DomainFlag, EmulationFlag
+from purevirt.wire.hypercall.numbers import (
+    DomainFlag,
+)
 
 __all__ = [
     "CompileInfo",
@@ -27,7 +29,9 @@ _PAUSED = int(DomainFlag.PAUSED)
 _BLOCKED = int(DomainFlag.BLOCKED)
 _RUNNING = int(DomainFlag.RUNNING)
 # A PVH domain has at most these emulated (Domain 0 as PVH has all three, a guest the first).
-_PVH_DEVICES = int(EmulationFlag.LAPIC) | int(EmulationFlag.IOAPIC) | int(EmulationFlag.VPCI)
+_PVH_DEVICES = (
+    1 << 0 | 1 << 4 | 1 << 10
+)  # LAPIC, IOAPIC, VPCI of `subops.EmulationFlag`; a test compares them
 
 
 class DomainInfo(NamedTuple):

@@ -18,11 +18,8 @@ __all__ = [
     "WEIGHING",
     "DomainFlag",
     "Domctl",
-    "EmulationFlag",
     "Op",
-    "ShutdownCode",
     "Sysctl",
-    "VcpuAffinityFlag",
     "Xenver",
 ]
 
@@ -101,40 +98,6 @@ class DomainFlag(enum.IntFlag):
     DEBUGGED = 1 << 6
     XS_DOMAIN = 1 << 7
     HAP = 1 << 8
-
-
-class ShutdownCode(enum.IntEnum):
-    """SHUTDOWN_* of sched.h: why a domain stopped."""
-
-    POWEROFF = 0
-    REBOOT = 1
-    SUSPEND = 2
-    CRASH = 3
-    WATCHDOG = 4
-    SOFT_RESET = 5
-
-
-class EmulationFlag(enum.IntFlag):
-    """XEN_X86_EMU_*: which devices Xen emulates for an x86 HVM or PVH domain."""
-
-    LAPIC = 1 << 0
-    HPET = 1 << 1
-    PM = 1 << 2
-    RTC = 1 << 3
-    IOAPIC = 1 << 4
-    PIC = 1 << 5
-    VGA = 1 << 6
-    IOMMU = 1 << 7
-    PIT = 1 << 8
-    USE_PIRQ = 1 << 9
-    VPCI = 1 << 10
-
-
-class VcpuAffinityFlag(enum.IntFlag):
-    """XEN_VCPUAFFINITY_*."""
-
-    HARD = 1
-    SOFT = 2
 
 
 SCHEDULERS: dict[int, str] = {5: "credit", 6: "credit2", 7: "arinc653", 8: "rtds", 9: "null"}

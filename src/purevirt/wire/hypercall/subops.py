@@ -1,4 +1,5 @@
-"""Numbers of sub-operations, parameters and capabilities: what a listing does not load (making an enum takes time).
+"""Numbers of sub-operations, parameters, capabilities and reasons: what a listing does not load, since making an enum
+takes time.
 
 Source: xen/include/public/{sched,hvm/hvm_op,hvm/params,sysctl,domctl}.h; the same in Xen 4.14 to 4.22 unless said.
 """
@@ -9,12 +10,15 @@ import enum
 
 __all__ = [
     "CpuPoolOp",
+    "EmulationFlag",
     "HvmOp",
     "HvmParam",
     "PhysCap",
     "SchedOp",
     "SchedulerOp",
     "SendTrigger",
+    "ShutdownCode",
+    "VcpuAffinityFlag",
 ]
 
 
@@ -78,3 +82,37 @@ class PhysCap(enum.IntFlag):
     VPMU = 1 << 7
     GNTTAB_V1 = 1 << 8  # this and the next: since 4.17
     GNTTAB_V2 = 1 << 9
+
+
+class EmulationFlag(enum.IntFlag):
+    """XEN_X86_EMU_*: which devices Xen emulates for an x86 HVM or PVH domain."""
+
+    LAPIC = 1 << 0
+    HPET = 1 << 1
+    PM = 1 << 2
+    RTC = 1 << 3
+    IOAPIC = 1 << 4
+    PIC = 1 << 5
+    VGA = 1 << 6
+    IOMMU = 1 << 7
+    PIT = 1 << 8
+    USE_PIRQ = 1 << 9
+    VPCI = 1 << 10
+
+
+class VcpuAffinityFlag(enum.IntFlag):
+    """XEN_VCPUAFFINITY_*."""
+
+    HARD = 1
+    SOFT = 2
+
+
+class ShutdownCode(enum.IntEnum):
+    """SHUTDOWN_* of sched.h: why a domain stopped."""
+
+    POWEROFF = 0
+    REBOOT = 1
+    SUSPEND = 2
+    CRASH = 3
+    WATCHDOG = 4
+    SOFT_RESET = 5

@@ -26,8 +26,13 @@ from purevirt.channels.xenstore.watches import Watcher
 from purevirt.daemons.xend.toolstack.base import Answer, Host, living, not_domain_0, shown
 from purevirt.errors import Timeout, WrongState, XenError
 from purevirt.model import DomainInfo, DomainType, ShutdownMode
-from purevirt.wire.hypercall.numbers import DomainFlag, ShutdownCode
-from purevirt.wire.hypercall.subops import HvmParam
+from purevirt.wire.hypercall.numbers import (
+    DomainFlag,
+)
+from purevirt.wire.hypercall.subops import (
+    HvmParam,
+    ShutdownCode,
+)
 
 __all__ = ["shutdown"]
 
