@@ -1,12 +1,15 @@
-"""Everything that the files of one host tell."""
+"""Everything that the files of one host tell. What reads /sys is loaded when needed: a listing needs /proc alone."""
 
 from __future__ import annotations
 
 import os
 
-from purevirt.channels.files import procfs, sysfs
-from purevirt.channels.files.procfs import CpuModel
-from purevirt.channels.files.sysfs import BlockCounters, InterfaceCounters, XenVersion
+from purevirt._typing import TYPE_CHECKING
+from purevirt.channels.files import procfs
+
+if TYPE_CHECKING:
+    from purevirt.channels.files.procfs import CpuModel
+    from purevirt.channels.files.sysfs import BlockCounters, InterfaceCounters, XenVersion
 
 __all__ = ["HostFiles"]
 
@@ -32,18 +35,26 @@ class HostFiles:
 
     def hypervisor_type(self) -> str | None:
         """ "xen", on Xen."""
+        from purevirt.channels.files import sysfs
+
         return sysfs.hypervisor_text(self.root, "type")
 
     def hypervisor_uuid(self) -> str | None:
         """This domain's UUID; all zeros in Domain 0."""
+        from purevirt.channels.files import sysfs
+
         return sysfs.hypervisor_text(self.root, "uuid")
 
     def guest_type(self) -> str | None:
         """How this kernel runs: "PV", "HVM" or "PVH"; since Linux 4.13."""
+        from purevirt.channels.files import sysfs
+
         return sysfs.hypervisor_text(self.root, "guest_type")
 
     def hypervisor_version(self) -> XenVersion | None:
         """Xen's version."""
+        from purevirt.channels.files import sysfs
+
         return sysfs.hypervisor_version(self.root)
 
     def property(self, name: str) -> str | None:
@@ -51,10 +62,14 @@ class HostFiles:
 
         The last three are hexadecimal. `buildid` is the bytes themselves, and so no text: ask the hypervisor.
         """
+        from purevirt.channels.files import sysfs
+
         return sysfs.hypervisor_text(self.root, f"properties/{name}")
 
     def compilation(self, name: str) -> str | None:
         """/sys/hypervisor/compilation: compiler, compiled_by, compile_date."""
+        from purevirt.channels.files import sysfs
+
         return sysfs.hypervisor_text(self.root, f"compilation/{name}")
 
     # --- the machine
@@ -75,6 +90,8 @@ class HostFiles:
 
     def block_counters(self, domid: int, number: int) -> BlockCounters | None:
         """Of the disk `number` (51712 is xvda) of a domain; None if no backend in this kernel serves it."""
+        from purevirt.channels.files import sysfs
+
         return sysfs.block_counters(self.root, domid, number)
 
     def interface_counters(self, name: str) -> InterfaceCounters | None:
@@ -82,6 +99,8 @@ class HostFiles:
 
         From sysfs, or from /proc/net/dev where sysfs does not show it; None if neither does.
         """
+        from purevirt.channels.files import sysfs
+
         found = sysfs.interface_counters(self.root, name)
         return procfs.interface_counters(self.root).get(name) if found is None else found
 

@@ -5,9 +5,11 @@ Sources: Linux, drivers/xen/xenfs/super.c; Documentation/filesystems/proc.rst.
 
 from __future__ import annotations
 
-from purevirt._typing import NamedTuple
+from purevirt._typing import TYPE_CHECKING, NamedTuple
 from purevirt.channels.files.reading import read_text, unreadable
-from purevirt.channels.files.sysfs import InterfaceCounters
+
+if TYPE_CHECKING:
+    from purevirt.channels.files.sysfs import InterfaceCounters
 
 __all__ = [
     "NET_DEV_HEAD",
@@ -78,6 +80,8 @@ def interface_counters(root: str) -> dict[str, InterfaceCounters]:
 
 def parse_net_dev(text: str, path: str) -> dict[str, InterfaceCounters]:
     """Two lines of heading, then for each interface its name, eight numbers received and eight transmitted."""
+    from purevirt.channels.files.sysfs import InterfaceCounters
+
     found: dict[str, InterfaceCounters] = {}
     for line in text.split("\n")[2:]:
         name, _, rest = line.partition(":")

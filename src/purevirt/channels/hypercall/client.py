@@ -17,9 +17,8 @@ import errno
 from collections.abc import Iterable, Mapping
 
 from purevirt import errors
-from purevirt.channels.hypercall.answers import check, check_domid
 from purevirt.channels.hypercall.reads import READ_TIMEOUT, HypercallReads
-from purevirt.channels.hypercall.transport import CHANNEL, Deadline
+from purevirt.channels.hypercall.transport import CHANNEL, Deadline, check, check_domid
 from purevirt.wire.hypercall import changes
 from purevirt.wire.hypercall.subops import (
     SendTrigger,

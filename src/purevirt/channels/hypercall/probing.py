@@ -10,8 +10,7 @@ from __future__ import annotations
 import errno
 
 from purevirt import errors
-from purevirt.channels.hypercall.answers import check, checked
-from purevirt.channels.hypercall.transport import CHANNEL, Deadline, Transport
+from purevirt.channels.hypercall.transport import CHANNEL, Deadline, Transport, check, checked
 from purevirt.wire.hypercall import calls
 from purevirt.wire.hypercall.numbers import Xenver
 from purevirt.wire.hypercall.values import Layout

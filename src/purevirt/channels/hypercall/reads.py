@@ -16,9 +16,8 @@ import errno
 
 from purevirt import errors
 from purevirt._typing import Self
-from purevirt.channels.hypercall.answers import check, check_domid, checked
 from purevirt.channels.hypercall.probing import find_interface
-from purevirt.channels.hypercall.transport import CHANNEL, Deadline, Transport
+from purevirt.channels.hypercall.transport import CHANNEL, Deadline, Transport, check, check_domid, checked
 from purevirt.wire.hypercall import calls
 from purevirt.wire.hypercall.errnos import exception_of
 from purevirt.wire.hypercall.messages import (

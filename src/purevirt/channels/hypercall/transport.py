@@ -1,13 +1,26 @@
-"""What carries a hypercall to a hypervisor and its answer back."""
+"""What carries a hypercall to a hypervisor and its answer back, or the exception that a negative one means."""
 
 from __future__ import annotations
 
+import errno
 import time
 
 from purevirt._typing import Protocol
+from purevirt.wire.hypercall.errnos import exception_of
+from purevirt.wire.hypercall.numbers import DOMID_FIRST_RESERVED
 from purevirt.wire.hypercall.values import Answer, Hypercall
 
-__all__ = ["CAPACITY", "CHANNEL", "SOCKET_BASE", "WHAT", "Deadline", "Transport"]
+__all__ = [
+    "CAPACITY",
+    "CHANNEL",
+    "SOCKET_BASE",
+    "WHAT",
+    "Deadline",
+    "Transport",
+    "check",
+    "check_domid",
+    "checked",
+]
 
 CHANNEL = "hypervisor"
 WHAT = "the hypervisor"
@@ -59,3 +72,27 @@ class Deadline:
     def left(self) -> float | None:
         """Seconds until then, 0.0 if it has passed; None if there is no limit."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+
+def check_domid(domid: int, operation: str) -> None:
+    """NoSuchDomain: no domain can have this id."""
+    if not 0 <= domid < DOMID_FIRST_RESERVED:
+        raise exception_of(errno.ESRCH, operation=operation, domain=domid)
+
+
+async def checked(
+    transport: Transport,
+    hypercall: Hypercall,
+    operation: str,
+    timeout: float | None,
+    domain: int | None = None,
+) -> Answer:
+    """Make the call; `check` its answer."""
+    return check(await transport.call(hypercall, timeout), operation, domain)
+
+
+def check(answer: Answer, operation: str, domain: int | None = None) -> Answer:
+    """The answer, unless it is negative: what that means is raised."""
+    if answer.value < 0:
+        raise exception_of(-answer.value, operation=operation, domain=domain)
+    return answer

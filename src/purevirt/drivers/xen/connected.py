@@ -6,6 +6,7 @@ channel's answer counts, and takes that one.
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from collections.abc import Awaitable, Callable
 
 from purevirt._typing import TYPE_CHECKING, Any, TypeVar
@@ -40,13 +41,18 @@ class Connected:
         files: HostFiles,
         daemon: Daemon | None = None,
         absence: str | None = None,
+        *,
+        make_daemon: Callable[[], Daemon] | None = None,
     ) -> None:
-        """`absence` says why there is no store, or else why there is no daemon."""
+        """`absence` says why there is no store, or else why there is no daemon. `make_daemon`: instead of `daemon`,
+        where it may never be needed."""
         self.access = access
         self._hypercalls = hypercalls
         self._store = store
         self._files = files
         self._daemon = daemon
+        self._make_daemon = make_daemon
+        self._making = allocate_lock()  # two threads make one
         self._absence = absence
         self._device_reader: DeviceReader | None = None
         self._names = None if store is None else NameCache(store, store.open_watcher)
@@ -90,8 +96,11 @@ class Connected:
     @property
     def daemon(self) -> Daemon:
         """The Xen daemon."""
-        assert self._daemon is not None, "the routing table names a channel that was not opened"
-        return self._daemon
+        with self._making:
+            if self._daemon is None:
+                assert self._make_daemon is not None, "the routing table names a channel that was not opened"
+                self._daemon = self._make_daemon()
+            return self._daemon
 
     @property
     def _name_cache(self) -> NameCache:

@@ -72,7 +72,7 @@ async def open_driver(
     absence = _daemon_absence(root) if daemon else "it was not looked for"
     if absence is not None:
         return XenDriver(Access.RW, hypercalls, store, files, None, absence)
-    return XenDriver(Access.RW_DAEMON, hypercalls, store, files, _daemon(root, mode))
+    return XenDriver(Access.RW_DAEMON, hypercalls, store, files, make_daemon=lambda: _daemon(root, mode))
 
 
 async def _open_read_only(root: str, files: HostFiles, mode: str, timeout: float, wanted: bool) -> XenDriver:
