@@ -37,7 +37,6 @@ __all__ = ["destroy"]
 _CLOSING, _CLOSED = "5", (None, b"6")  # XenbusState; a backend that is gone is closed as well
 _DRIVEN = frozenset(("vbd", "vif", "pci", "vscsi", "vusb", "vtpm"))  # kinds that a kernel's driver serves
 _DIAL_TIMEOUT = 5.0
-_HYPERVISOR_TIMEOUT = 30.0
 
 
 async def destroy(host: Host, domain: DomainInfo, patience: float) -> None:
