@@ -7,6 +7,7 @@
             print(info.domid, info.name, info.state.name)
 
 `open` and `open_read_only` are the blocking API, `open_async` and `open_async_read_only` the same for asyncio.
+`purevirt.formats` reads and writes descriptions of domains, made of what `purevirt.description` has.
 `purevirt.store` is the Xen Store, `purevirt.testing` makes simulated hosts, `purevirt.errors` is all that is raised.
 
 Names are loaded when first used, so that `import purevirt` stays light.
@@ -18,7 +19,9 @@ from purevirt._typing import TYPE_CHECKING
 from purevirt._version import __version__
 
 if TYPE_CHECKING:
+    import purevirt.description as description
     import purevirt.errors as errors
+    import purevirt.formats as formats
     import purevirt.store as store
     import purevirt.testing as testing
     from purevirt.api._async.connection import AsyncConnection, open_async, open_async_read_only
@@ -100,7 +103,9 @@ __all__ = [
     "VcpuState",
     "XenError",
     "__version__",
+    "description",
     "errors",
+    "formats",
     "open",
     "open_async",
     "open_async_read_only",
@@ -124,7 +129,7 @@ _HOMES = {
     "open_async_read_only": "api._async.connection",
     "open_read_only": "api._sync.connection",
 }
-_MODULES = ("errors", "store", "testing")
+_MODULES = ("description", "errors", "formats", "store", "testing")
 
 
 def __getattr__(name: str) -> object:

@@ -39,7 +39,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 
 # The public doors that faces for people may use.
-PUBLIC = {"purevirt", "purevirt.store", "purevirt.formats", "purevirt.testing", "purevirt.errors"}
+PUBLIC = {
+    "purevirt",
+    "purevirt.description",
+    "purevirt.store",
+    "purevirt.formats",
+    "purevirt.testing",
+    "purevirt.errors",
+}
 
 # Standard library modules that a room must not touch.
 FORBIDDEN: dict[str, tuple[str, ...]] = {
