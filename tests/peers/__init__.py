@@ -13,15 +13,17 @@ and nothing outside a temporary directory is touched, so this is safe on a real 
             guest.send(packet)
         peer.domain_died(7)                   # as the hypervisor would say it
     peers.test_xenstore(our_daemon.socket)    # the real clients also work against any other daemon
+    peers.xl_create_dry_run(config)           # what the real xl makes of a configuration file
 
 Neighbours: `_daemon` starts and stops the daemons, `_guest` is the domain's end of a ring, `_tools` runs
-programs, `_packages` knows what must be installed (``python -m tests.peers install``).
+programs, `_xl` is xl as a reader of files, `_packages` knows what must be installed (``python -m tests.peers install``).
 """
 
 from ._daemon import DAEMONS, Peer, oxenstored, xenstored
 from ._guest import Guest
 from ._packages import PeerError, available, install, need
 from ._tools import TOOLS, start_tool, test_xenstore, tool
+from ._xl import xl_create_dry_run
 
 __all__ = [
     "DAEMONS",
@@ -37,4 +39,5 @@ __all__ = [
     "test_xenstore",
     "tool",
     "xenstored",
+    "xl_create_dry_run",
 ]

@@ -71,10 +71,10 @@ def install() -> None:
     subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *wanted], env=apt, check=True)
 
 
-def shim() -> Path:
+def shim(source: Path = _SOURCE) -> Path:
     """The compiled shim: made once for each source and Xen version, in $PUREVIRT_CACHE/peers."""
     version = programs()
-    key = hashlib.sha256(_SOURCE.read_bytes() + str(version).encode()).hexdigest()[:16]
+    key = hashlib.sha256(source.read_bytes() + str(version).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("PUREVIRT_CACHE") or Path.home() / ".cache" / "purevirt") / "peers"
     target = cache / f"shim-{key}.so"
     if target.exists():
@@ -82,9 +82,9 @@ def shim() -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as scratch:  # then renamed: several tests may start at once
         made = Path(scratch) / "shim.so"
-        command = ["cc", "-O2", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(made), str(_SOURCE), "-ldl"]
+        command = ["cc", "-O2", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(made), str(source), "-ldl"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
-            raise PeerError(f"cannot compile {_SOURCE}:\n{done.stderr}")
+            raise PeerError(f"cannot compile {source}:\n{done.stderr}")
         made.replace(target)
     return target
