@@ -16,7 +16,8 @@ and nothing outside a temporary directory is touched, so this is safe on a real 
     peers.xl_create_dry_run(config)           # what the real xl makes of a configuration file
 
 Neighbours: `_daemon` starts and stops the daemons, `_guest` is the domain's end of a ring, `_tools` runs
-programs, `_xl` is xl as a reader of files, `_packages` knows what must be installed (``python -m tests.peers install``).
+programs, `_xl` is xl as a reader of files, `_packages` knows what must be installed
+(``python -m tests.peers install``).
 """
 
 from ._daemon import DAEMONS, Peer, oxenstored, xenstored

@@ -67,7 +67,8 @@ def edited(
         elif not spelling.same(values[name], wanted):
             edits.extend(_changed(syntax, chain, values[name], wanted))
     for offset, added in below.items():
-        edits.append(Edit(offset, offset, "".join(f"\n{line}" for line in added)))
+        first, last = ("", "\n") if syntax.text.endswith("\n", 0, offset) else ("\n", "")
+        edits.append(Edit(offset, offset, "".join(f"{first}{line}{last}" for line in added)))
     lines.extend(appended)
     if lines:
         text = syntax.text
@@ -132,13 +133,13 @@ def _removal(syntax: Syntax, setting: Setting) -> Edit:
 
 
 def _line_end(text: str, offset: int, syntax: Syntax) -> int:
-    """Where the line ends on which a setting ends: behind other settings and comments that are on it too."""
+    """Where the next line begins after a setting: behind other settings and comments that are on its line too."""
     while True:
         newline = text.find("\n", offset)
-        newline = len(text) if newline < 0 else newline
+        newline = len(text) if newline < 0 else newline + 1
         over = [one.end for one in syntax.settings if offset <= one.start < newline <= one.end]
         if not over:
-            return newline - text.startswith("\r", newline - 1)
+            return newline
         offset = over[0]
 
 
