@@ -51,7 +51,7 @@ LAYOUT: tuple[tuple[str, ...], ...] = tuple(
         " device_model_args_pv device_model_args_hvm device_model_stubdomain_override stubdomain_memory"
         " stubdomain_kernel stubdomain_ramdisk stubdomain_cmdline",
         "seclabel init_seclabel device_model_stubdomain_seclabel",
-        "blkdev_start disk p9",
+        "disk p9",
         "vif",
         "serial channel",
         "vga stdvga videoram gfx_passthru nographic vnc vnclisten vncdisplay vncunused vncpasswd sdl opengl display"

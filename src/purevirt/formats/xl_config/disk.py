@@ -146,6 +146,7 @@ class _Reading:
         elif "target" not in self.fields:
             vdev, colon, device = text.rpartition(":")
             if colon:
+                self.deprecated = True
                 self.put("device", self.chosen("the type of the device", device, _DEVICES), "devtype")
             self.put("target", vdev if colon else text, "vdev")
         elif "access" not in self.said:

@@ -16,7 +16,7 @@ from purevirt.formats.xl_config.syntax import Atom
 from purevirt.model.description import DomainDescription, Graphics, GraphicsType, Spice, Video
 from purevirt.model.domain import DomainType
 
-__all__ = ["read_graphics", "read_video", "write_graphics", "write_video"]
+__all__ = ["listen_address", "read_graphics", "read_video", "write_graphics", "write_video"]
 
 Written = dict[str, "Plain | None"]
 
@@ -136,7 +136,7 @@ def _with_keymap(reader: Reader, shown: list[Graphics]) -> tuple[Graphics, ...]:
 
 def _vnc(reader: Reader) -> Graphics:
     listen, display = reader.text("vnclisten"), reader.number("vncdisplay")
-    listen, behind = _address(listen)
+    listen, behind = listen_address(listen)
     if behind is not None:
         if display is not None:
             message = "vncdisplay: the display is in vnclisten already, expected it in one of them only"
@@ -146,7 +146,7 @@ def _vnc(reader: Reader) -> Graphics:
     return Graphics(GraphicsType.VNC, listen, port, reader.flag("vncunused"), reader.text("vncpasswd"))
 
 
-def _address(text: str | None) -> tuple[str | None, int | None]:
+def listen_address(text: str | None) -> tuple[str | None, int | None]:
     """ADDRESS or ADDRESS:DISPLAY. An IPv6 address without brackets has more than one colon."""
     if text is None:
         return None, None
@@ -239,7 +239,7 @@ def _display(port: int | None) -> int | None:
 
 def _listen(text: str | None) -> str | None:
     """An address that would not be taken apart."""
-    return None if _address(text)[1] is not None else text
+    return None if listen_address(text)[1] is not None else text
 
 
 # --- frame buffers
@@ -276,7 +276,7 @@ def _frame_buffer(reader: Reader, index: int, item: Atom) -> list[Graphics]:
     shown = []
     if said.pop("vnc", True):
         fields = {option.field: said.pop(option.field) for option in _VNC_OPTIONS if option.field in said}
-        listen, behind = _address(fields.get("listen"))
+        listen, behind = listen_address(fields.get("listen"))
         if behind is not None:
             fields.update(listen=listen, port=fields.get("port", behind))
         if "port" in fields:

@@ -131,7 +131,6 @@ SETTINGS = tuple(
         ("init_seclabel", "security", "init_label", TEXT),
         ("device_model_stubdomain_seclabel", "security", "device_model_label", TEXT),
         # devices that are one value
-        ("blkdev_start", "", "block_device_start", TEXT),
         ("nographic", "", "no_graphics", FLAG),
         ("vkb_device", "", "emulated_keyboard", FLAG),
         ("usb", "", "usb", FLAG),

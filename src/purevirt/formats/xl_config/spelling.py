@@ -27,8 +27,8 @@ _ESCAPES = {
     "\t": "\\t",
     "\v": "\\v",
 }
-_SHORT = 60
-"""A list of one item is on one line up to so many characters."""
+_SHORT = 100
+"""A list of one item, or of short ones, is on one line up to so many characters."""
 
 
 def atom(item: str | int, quote: str = '"') -> str:
@@ -62,7 +62,7 @@ def value(item: Plain, indent: str = "") -> str:
     if not any(isinstance(one, tuple) for one in item):
         numbers = all(isinstance(one, int) for one in item)
         line = f"[ {', '.join(parts)} ]"
-        if numbers or (len(line) <= _SHORT and (len(parts) == 1 or max(map(len, parts)) <= 16)):
+        if numbers or (len(line) <= _SHORT and (len(parts) == 1 or max(map(len, parts)) <= 20)):
             return line
     return "[\n" + "".join(f"{inner}{part},\n" for part in parts) + f"{indent}]"
 
