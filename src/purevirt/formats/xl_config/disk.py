@@ -72,7 +72,7 @@ class _Reading:
         self.colo: dict[str, Any] = {}
         self.said: set[str] = set()
         self.deprecated = False
-        self.offset = 0
+        self.offset: int | None = 0
 
     def fail(self, message: str) -> None:
         self.reader.fail(f"{self.name}: {message}", self.item, self.offset)
@@ -195,7 +195,7 @@ def read(reader: Reader, name: str, index: int, item: Atom) -> Disk:
 
 def _disk(made: _Reading) -> Disk:
     fields = made.fields
-    made.offset = 0
+    made.offset = None  # the whole string
     cdrom = fields.get("device") is DiskDevice.CDROM
     if not fields.get("target"):
         made.fail(f"{made.item.value!r} names no vdev, expected one like vdev=xvda")

@@ -92,7 +92,7 @@ def parse(text: str, *, file: str = "<text>", xen: tuple[int, int] = XEN) -> XlD
     """
     syntax = read(text, file=file)
     said = described(syntax)
-    lines = _carried_lines(syntax)
+    lines = [item for item, _ in _carried_lines(syntax)]
     if not lines:
         return XlDocument(syntax, said, said, (), xen)
     description, stale = carried.apply(said, lines)
@@ -133,8 +133,11 @@ def _finished(
 ) -> XlDocument:
     """With what the text does not say of the description carried in it."""
     lost = tuple(carried.missing(said, description))
-    lines: tuple[Plain, ...] = tuple(carried.line(item) for item in lost)
     old = syntax.values().get(CARRIED)
+    there = _carried_lines(syntax)
+    kept = [(item, text) for item, text in there if item in lost]
+    added = [item for item in lost if item not in [item for item, _ in kept]]
+    lines: tuple[Plain, ...] = (*(text for _, text in kept), *map(carried.line, added))
     if old is not None or lines:
         syntax = edited(syntax, {CARRIED: lines or None})
         if old is None:  # a blank line before it
@@ -143,12 +146,13 @@ def _finished(
     return XlDocument(syntax, said, description, lost, xen)
 
 
-def _carried_lines(syntax: Syntax) -> list[Carried]:
+def _carried_lines(syntax: Syntax) -> list[tuple[Carried, str]]:
+    """What a file carries, each with the line as it stands there."""
     reader = Reader(syntax)
     lines = []
     for item in reader.list(CARRIED):
         try:
-            lines.append(carried.parse_line(item.value))
+            lines.append((carried.parse_line(item.value), item.value))
         except ValueError as error:
             reader.fail(f"{CARRIED}: {error}", item)
     return lines

@@ -91,12 +91,17 @@ class Reader:
                 self.fail(f"{name}: expected a list of strings, found a list in it", item)
             yield item
 
-    def fail(self, message: str, found: Value, offset: int = 0) -> NoReturn:
+    def fail(self, message: str, found: Value, offset: int | None = None) -> NoReturn:
         """Raises ConfigError at a value, or so many characters into its string."""
         raise self.error(message, found, offset)
 
-    def error(self, message: str, found: Value, offset: int = 0) -> ConfigError:
+    def error(self, message: str, found: Value, offset: int | None = None) -> ConfigError:
         start = found.start
-        if offset and isinstance(found, Atom) and found.quoted and found.end - start == len(found.value) + 2:
+        if (
+            offset is not None
+            and isinstance(found, Atom)
+            and found.quoted
+            and found.end - start == len(found.value) + 2
+        ):
             start += 1 + offset  # nothing in it is escaped
         return self.syntax.error(message, start)
