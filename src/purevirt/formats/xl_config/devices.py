@@ -191,7 +191,15 @@ def _write_channel(channel: Channel, xen: tuple[int, int]) -> str | None:
 
 
 def _write_keyboard(keyboard: Keyboard, xen: tuple[int, int]) -> str | None:
-    """xl insists on the type of the backend, for which libxl would take QEMU."""
+    """xl insists on the type of the backend, for which libxl would take QEMU.
+
+    It insists on all three numbers where multi-touch is said, and switches it on where one of them is.
+    """
+    touches = (keyboard.multi_touch_width, keyboard.multi_touch_height, keyboard.multi_touch_contacts)
+    if keyboard.multi_touch is not None and any(
+        (one is not None) is not keyboard.multi_touch for one in touches
+    ):
+        return None
     return _KEYBOARD.write(keyboard if keyboard.backend_type else keyboard._replace(backend_type="qemu"))
 
 

@@ -78,8 +78,10 @@ class _Reading:
         self.reader.fail(f"{self.name}: {message}", self.item, self.offset)
 
     def put(self, field: str, value: Any, key: str) -> None:
-        """Takes a value, that must not be another one than before."""
-        if self.fields.setdefault(field, value) != value:
+        """Takes a value. A word may be said again, if it is the same; a text only if it was empty before."""
+        old = self.fields.get(field)
+        self.fields[field] = value
+        if old if isinstance(old, str) else old not in (None, value):
             self.fail(f"{key} is said twice in {self.item.value!r}")
 
     def chosen(self, key: str, text: str, known: dict[str, Any]) -> Any:

@@ -30,13 +30,22 @@ def read_rate(text: str) -> Rate:
     match = _RATE.fullmatch(text)
     if match is None:
         raise ValueError("a rate like 10Mb/s or 250KB/s@20ms")
-    number, interval = int(match[1]), _INTERVAL_US
+    number, interval = _strtol(match[1]), _INTERVAL_US
     if match[4] is not None:
-        interval = int(match[4]) * _INTERVALS[match[5]]
+        interval = _strtol(match[4]) * _INTERVALS[match[5] or ""]
     rate = number * _SCALES[match[2]] // (8 if match[3] == "b" else 1)
     if not (0 < number <= _MOST and 0 < interval <= _MOST and rate * interval < 2**64):
         raise ValueError("a rate above 0, and an interval from 1us to 4294s")
     return Rate(rate * interval // 10**6, interval)
+
+
+def _strtol(digits: str) -> int:
+    """As C reads it: octal after a 0, up to the first digit that is none."""
+    if not digits.startswith("0"):
+        return int(digits)
+    octal = re.match("[0-7]*", digits)
+    assert octal is not None
+    return int(octal[0], 8)
 
 
 def write_rate(rate: Rate) -> str | None:
