@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-MODULES = ("startup", "scaling", "classic", "xend", "xenstore_client", "xenstored")
+MODULES = ("startup", "scaling", "classic", "xend", "xenstore_client", "xenstored", "xl_config")
 
 
 def main() -> int:
