@@ -46,6 +46,17 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Show the counters of a network interface, or of all, as the guest sees them.",
         ),
     },
+    "Descriptions": {
+        "convert": ("descriptions", "Turn a description of a domain into another format."),
+        "validate": (
+            "descriptions",
+            "Check a description of a domain: can it be read, and could there be such a domain?",
+        ),
+        "new-config": (
+            "newconfig",
+            "Write a first description of a domain, from options; without NAME, on a terminal, it asks.",
+        ),
+    },
     "Changes": {
         "suspend": ("lifecycle", "Pause a domain: it keeps its memory, and gets no CPU."),
         "resume": ("lifecycle", "Let a paused domain run again."),

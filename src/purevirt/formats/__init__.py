@@ -1,4 +1,4 @@
-"""Descriptions of domains as text: libvirt's XML, xl's configuration files, and from one to the other.
+"""Descriptions of domains as text: xl's configuration files, and what libxl records of running domains.
 
     from purevirt import formats
 
@@ -7,8 +7,8 @@
     bigger = document.description._replace(memory=document.description.memory._replace(kib=1 << 20))
     print(document.updated(bigger).text())                           # the same file but for one line
 
-    done = formats.convert(document.text(), "xml")
-    print(done.text, done.report)                                    # what the XML has no words for
+    done = formats.convert(open("record.libxl-json", "rb").read(), "xen-xl")
+    print(done.text, done.report)                                    # what xl has no words for
 
 What can be in a description is in `purevirt.description`. Nothing is lost on the way: what a format has no words for
 is carried along, in a place that its own programs pass over, and reported.

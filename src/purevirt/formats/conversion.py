@@ -1,7 +1,7 @@
 """From one format of a domain's description to another, with a report of what the target cannot say.
 
-The formats: libvirt's XML ("xml"), xl's configuration files ("xen-xl", as virsh calls them), and read only, what libxl
-records of a running domain ("libxl-json"). Each is a module with `parse`, and `format` where it can be written; this
+The formats: xl's configuration files ("xen-xl", as virsh calls them), and read only, what libxl records of a running
+domain ("libxl-json"). Each is a module with `parse`, and `format` where it can be written; this
 one knows their names, tells them apart, and puts them together.
 """
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Conversion", "Document", "convert", "format", "parse", "recognise"]
 
 FORMATS: dict[str, tuple[str, bool]] = {
-    "xml": ("domain_xml", True),
     "xen-xl": ("xl_config", True),
     "libxl-json": ("libxl_json", False),
 }
@@ -76,7 +75,7 @@ def recognise(text: str | bytes, *, file: str = "<text>") -> str:
     beginning = text[:4096] if isinstance(text, str) else _beginning(text)
     start = beginning.lstrip("\ufeff \t\r\n")[:1]
     if start == "<":
-        return "xml"
+        raise ConfigError(f"{file}: this is XML, which cannot be read yet", file=file, line=1, column=1)
     if start == "{":
         return "libxl-json"
     if start:
@@ -87,12 +86,12 @@ def recognise(text: str | bytes, *, file: str = "<text>") -> str:
 def parse(text: str | bytes, from_: str | None = None, *, file: str = "<text>") -> Document:
     """Read a description. `from_` is a name of `FORMATS` (None: the one it looks like).
 
-    Bytes are UTF-8, or what an XML says it is. ConfigError, with line and column, for what cannot be read; `file` is
+    Bytes are UTF-8. ConfigError, with line and column, for what cannot be read; `file` is
     its name in the message.
     """
     name = recognise(text, file=file) if from_ is None else from_
     read: Callable[..., Document] = _module(name).parse
-    if isinstance(text, bytes) and name != "xml":
+    if isinstance(text, bytes):
         text = _decoded(text, file)
     return read(text, file=file)
 
