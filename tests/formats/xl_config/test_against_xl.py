@@ -77,6 +77,8 @@ def in_effect(said: DomainDescription, xl: DomainDescription) -> DomainDescripti
         virtio_devices=(),
         unknown=(),
     )
+    if said.security.label is None:  # a label for the time of building alone is the domain's
+        said = said._replace(security=said.security._replace(label=said.security.init_label, init_label=None))
     if said.cpus.flags_from is not None:
         flags: dict[str, Any] = {"flags_from": None, "flags": (), "registers": xl.cpus.registers}
         said = said._replace(cpus=said.cpus._replace(**flags))
@@ -158,6 +160,8 @@ def test_xl_understands_what_we_write_as_we_do(description: DomainDescription) -
 
 def small(path: str, old: object) -> bool:
     """That a switch of C is off, or a number of it 0, is not said in a record; nor is its default."""
+    if path.startswith("graphics[") and path.endswith(".port"):
+        return old == 5900
     return old in (False, 0, (), "", "ide", "strict", "ignore") or getattr(old, "value", None) in (
         "default",
         "disabled",
@@ -196,7 +200,10 @@ def test_disks_are_understood_and_refused_as_by_xl(words: list[str], comma: str)
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.from_regex(r"(0|[1-9][0-9]{0,11}|0[0-9]{1,3})[KMGk]?[Bb]/s(@[0-9]{1,5}(us|ms|s|m)?)?", fullmatch=True)
+    st.from_regex(
+        r"(0|[1-9][0-9]{0,11}|0[0-7]{1,3})[KMGk]?[Bb]/s(@(0[0-7]{1,3}|[1-9][0-9]{0,4}|0)(us|ms|s|m)?)?",
+        fullmatch=True,
+    )
 )
 def test_rates_are_understood_and_refused_as_by_xl(text: str) -> None:
     try:

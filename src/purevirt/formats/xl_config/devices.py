@@ -185,9 +185,9 @@ def _write_channel(channel: Channel, xen: tuple[int, int]) -> str | None:
     texts = (channel.name, channel.path or "", channel.backend_domain or "")
     if any(text != text.strip() or "=" in text or '"' in text for text in texts):
         return None
-    if channel.connection is ChannelConnection.SOCKET and channel.path is None:
-        return None
-    return _CHANNEL.write(channel)
+    if channel.connection is not ChannelConnection.SOCKET:
+        return _CHANNEL.write(channel._replace(path=None))  # which xl passes over
+    return None if channel.path is None else _CHANNEL.write(channel)
 
 
 def _write_keyboard(keyboard: Keyboard, xen: tuple[int, int]) -> str | None:

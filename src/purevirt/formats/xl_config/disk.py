@@ -81,7 +81,7 @@ class _Reading:
         """Takes a value. A word may be said again, if it is the same; a text only if it was empty before."""
         old = self.fields.get(field)
         self.fields[field] = value
-        if old if isinstance(old, str) else old not in (None, value):
+        if old if isinstance(old, str) and key not in _WORDS else old not in (None, value):
             self.fail(f"{key} is said twice in {self.item.value!r}")
 
     def chosen(self, key: str, text: str, known: dict[str, Any]) -> Any:
@@ -114,6 +114,8 @@ class _Reading:
                 if not (text.isascii() and text.isdigit()):
                     self.fail(f"colo-port is {text!r}, expected a number")
                 value = int(text)
+            if isinstance(value, str) and self.colo.get(_COLO[key]):
+                self.fail(f"{key} is said twice in {self.item.value!r}")
             self.colo[_COLO[key]] = value
         else:
             self.fail(f"expected one of {_KEYS} found {key}={text}")
@@ -138,8 +140,10 @@ class _Reading:
             self.deprecated = True
             text = rest
 
-    def positional(self, text: str) -> None:
-        text = self.prefixes(text)
+    def positional(self, part: str, *, last: bool) -> None:
+        text = self.prefixes(part)
+        if last and part and not text:
+            return  # a prefix of nothing
         if "source" not in self.said:
             self.said.add("source")
             self.put("source", text, "target")
@@ -190,7 +194,7 @@ def read(reader: Reader, name: str, index: int, item: Atom) -> Disk:
         elif "=" in part:
             made.fail(f"expected one of {_KEYS} found {part!r}")
         else:
-            made.positional(part)
+            made.positional(part, last=comma < 0)
         position = end + 1
     return _disk(made)
 

@@ -136,7 +136,8 @@ def _finished(
     old = syntax.values().get(CARRIED)
     there = _carried_lines(syntax)
     kept = [(item, text) for item, text in there if item in lost]
-    added = [item for item in lost if item not in [item for item, _ in kept]]
+    said_already = [item for item, _ in kept]
+    added = [item for item in lost if item not in said_already]
     lines: tuple[Plain, ...] = (*(text for _, text in kept), *map(carried.line, added))
     if old is not None or lines:
         syntax = edited(syntax, {CARRIED: lines or None})

@@ -18,7 +18,7 @@ from purevirt.formats.xl_config.syntax import Items, Value
 
 __all__ = [
     "FLAG", "INVERTED", "LIST", "LIST_OR_ONE", "LIST_OR_WORDS", "MIB", "NUMBER", "NUMBERS", "SIGNED", "TEXT", "UUIDS",
-    "Kind", "listed", "mebibytes", "sayable", "text_or", "word", "words",
+    "Kind", "listed", "mebibytes", "mib_between", "sayable", "text_or", "word", "words",
 ]  # fmt: skip
 
 
@@ -115,6 +115,20 @@ INVERTED = Kind(_inverted, lambda value: 0 if value else 1)
 """A switch that says the opposite of the model's."""
 MIB = Kind(_mib, lambda kib: mebibytes(kib) if kib >= 0 else None)
 """KiB in the model; whole MiB in the file, rounded up."""
+
+
+def mib_between(least: int, most: int) -> Kind:
+    """As MIB, within bounds that xl keeps."""
+
+    def read(reader: Reader, name: str, found: Value) -> int:
+        mib = reader.as_number(name, found)
+        if not least <= mib <= most:
+            reader.fail(f"{name}: expected {least} to {most} MiB, found {mib}", found)
+        return mib * 1024
+
+    return Kind(read, lambda kib: mebibytes(kib) if least <= mebibytes(kib) <= most else None)
+
+
 UUIDS = Kind(_uuid, str)
 LIST = Kind(_list, listed)
 LIST_OR_ONE = Kind(_list_or_one, listed)

@@ -44,7 +44,7 @@ SETTINGS = tuple(
         ("uuid", "", "uuid", UUIDS),
         # memory; memory and maxmem are in `together`
         ("shadow_memory", "memory", "shadow_kib", MIB),
-        ("mmio_hole", "memory", "mmio_hole_kib", MIB),
+        ("mmio_hole", "memory", "mmio_hole_kib", kinds.mib_between(256, 3840)),
         ("vmtrace_buf_kb", "memory", "vmtrace_kib", NUMBER),
         ("max_grant_frames", "memory", "max_grant_frames", NUMBER),
         ("max_maptrack_frames", "memory", "max_maptrack_frames", NUMBER),

@@ -40,12 +40,11 @@ def read_rate(text: str) -> Rate:
 
 
 def _strtol(digits: str) -> int:
-    """As C reads it: octal after a 0, up to the first digit that is none."""
-    if not digits.startswith("0"):
-        return int(digits)
-    octal = re.match("[0-7]*", digits)
-    assert octal is not None
-    return int(octal[0], 8)
+    """As C reads it: octal after a 0."""
+    try:
+        return int(digits, 8 if digits.startswith("0") else 10)
+    except ValueError:
+        raise ValueError("a rate like 10Mb/s, with octal digits behind a 0") from None
 
 
 def write_rate(rate: Rate) -> str | None:
