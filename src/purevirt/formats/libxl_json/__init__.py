@@ -1,8 +1,8 @@
 """libxl's own record of a domain, as JSON -> a description. Read only: libxl writes it.
 
-`xl list -l` prints it ("config" of each domain), `xl create -n -d` what it would be, and libxl keeps it while a domain
-runs in /var/lib/xen/userdata-d.DOMID.UUID.libxl-json. `table` has what is one to one, `devices` and `reading` the rest,
-`values` the kinds of JSON that libxl writes.
+It is what `xl list -l` prints (as "config" of each domain), what `xl create -n -d` prints of a file, and what libxl
+keeps of a running domain in /var/lib/xen/userdata-d.DOMID.UUID.libxl-json. `table` has what is one to one, `devices`
+and `reading` the rest, `values` the kinds of JSON that libxl writes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def parse(text: str, *, file: str = "<text>") -> LibxlRecord:
     if len(text) > _MOST:
         raise ConfigError(f"{file}: larger than {_MOST >> 20} MiB", file=file)
     try:
-        record = json.loads(text)
+        record = json.loads(text.rstrip("\0"))  # the file has the C string's end in it
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{file}:{error.lineno}:{error.colno}: no JSON: {error.msg}",
@@ -61,6 +61,8 @@ def parse(text: str, *, file: str = "<text>") -> LibxlRecord:
             line=error.lineno,
             column=error.colno,
         ) from None
+    except ValueError:
+        raise ConfigError(f"{file}: no JSON: a number in it is too long", file=file) from None
     except RecursionError:
         raise ConfigError(f"{file}: no JSON: it is nested too deep", file=file) from None
     return LibxlRecord(text, described(_one_domain(record, file), file))

@@ -106,15 +106,11 @@ class _Record:
         """By its path; the keys of libxl's unions have a dot in them."""
         found = self._objects.get(place)
         if found is None:
-            head, union, rest = place.partition(".type.")
-            kind, _, inner = rest.partition(".")
-            if inner:
-                parent, key = f"{head}.type.{kind}", inner
-            elif union:
-                parent, key = head, f"type.{kind}"
-            else:
-                parent, _, key = place.rpartition(".")
-            found = self._objects[place] = self.object(parent).child(key)
+            parent, _, key = place.rpartition(".")
+            if parent.endswith(".type"):
+                parent, key = parent.removesuffix(".type"), f"type.{key}"
+            found = self.object(parent).child(key)
+            self._objects[place] = found
             self.made.append(found)
         return found
 
@@ -236,6 +232,8 @@ def _leaf(leaf: Values) -> str:
 def _features(objects: _Record, parts: dict[str, dict[str, Any]]) -> None:
     build, hvm, pvh = (objects.object(place) for place in ("b_info", "b_info.type.hvm", "b_info.type.pvh"))
     features, boot = parts["features"], parts["boot"]
+    if features.get("msr_relaxed") is False:  # libxl's own default, which it writes out
+        del features["msr_relaxed"]
     if hvm.flag("altp2m") and "altp2m" not in features:
         features["altp2m"] = Altp2m.MIXED
     if features.get("altp2m") is Altp2m.DISABLED:
@@ -295,11 +293,12 @@ def _small_devices(objects: _Record, fields: dict[str, Any]) -> None:
 
 def _screens(objects: _Record, fields: dict[str, Any]) -> None:
     build, hvm = objects.object("b_info"), objects.object("b_info.type.hvm")
-    if fields["type"] is DomainType.HVM:  # which may have frame buffers as well: those stay unknown
+    if fields["type"] is DomainType.HVM:  # frame buffers of its own are nothing that the model has: unknown
         fields["graphics"] = _hvm_graphics(objects, hvm)
         _video(objects, build, hvm, fields)
         return
     buffers = objects.root.children("vfbs")
+    objects.made.extend(buffers)
     build.pass_over("video_memkb")
     fields["graphics"] = tuple(one for buffer in buffers for one in frame_buffer(buffer))
     # xl gives a keyboard to each frame buffer.

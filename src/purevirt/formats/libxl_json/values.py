@@ -1,8 +1,8 @@
 """Objects of libxl's JSON, asked for by key and kind; what nobody asked for can be told.
 
 libxl writes its C structures: a switch is "True" or "False" (a `defbool`) or a JSON boolean, an enum is a word, a
-bitmap a list of numbers, and what is as by default is left out. Whatever is of another kind is a ConfigError that names
-its place, as in `b_info.max_memkb`.
+bitmap a list of numbers, and what is as by default is left out. Whatever is of another kind is a ConfigError that
+names its place, as in `b_info.max_memkb`.
 """
 
 from __future__ import annotations
