@@ -74,6 +74,28 @@ def test_a_link_is_written_through_and_nothing_is_left_beside_it(call: Call) -> 
     assert os.listdir("there") == ["web.cfg"]
 
 
+def test_a_replaced_file_keeps_its_permissions(call: Call) -> None:
+    Path("record").write_text(RECORD)
+    Path("web.cfg").write_text("mine")
+    Path("web.cfg").chmod(0o600)
+    assert call("convert", "record", "web.cfg", "--force")[0] == 0
+    assert Path("web.cfg").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_password_is_its_owners_alone(call: Call) -> None:
+    Path("in.cfg").write_text('name = "old"\ntype = "hvm"\nvnc = 1\nvncpasswd = "secret"\n')
+    assert call("convert", "in.cfg", "out.cfg")[0] == 0
+    assert Path("out.cfg").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_record_as_it_is_on_a_host(call: Call) -> None:
+    record = Path(__file__).parents[1] / "data/descriptions/libvirt-pv.libxl-json"
+    assert record.read_bytes().endswith(b"\0")
+    status, out, _ = call("convert", str(record))
+    assert status == 0
+    assert "kernel = " in out
+
+
 def test_strict_refuses_what_cannot_be_said(call: Call) -> None:
     Path("record").write_text(RECORD)
     status, _, err = call("convert", "record", "web.cfg", "--strict")

@@ -35,8 +35,11 @@ def shown(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
-def write(path: str, text: str, *, force: bool, mode: int = 0o644) -> None:
-    """Write a file; it has its new content whole, or is as it was. Without `force` it must not be there."""
+def write(path: str, text: str, *, force: bool, secret: bool = False) -> None:
+    """Write a file; it has its new content whole, or is as it was. Without `force` it must not be there.
+
+    One that is replaced keeps its permissions; a new one with something `secret` in it is its owner's alone.
+    """
     if path == "-":
         click.echo(text, nl=False)
         return
@@ -45,9 +48,11 @@ def write(path: str, text: str, *, force: bool, mode: int = 0o644) -> None:
     target = Path(os.path.realpath(path))  # a link stays one
     beside = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o666)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+                if target.exists():
+                    os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

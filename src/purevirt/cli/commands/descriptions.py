@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import click
 
@@ -16,20 +14,8 @@ from purevirt.errors import ConfigError, InvalidConfig
 
 __all__ = ["convert", "validate"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _WRITABLE = [name for name, (_, writable) in formats.FORMATS.items() if writable]
 _ENDINGS = {".cfg": "xen-xl", ".conf": "xen-xl"}
-
-
-def _report_options(function: F) -> F:
-    report = click.option(
-        "--report", is_flag=True, help="List what the target has no words for, on standard error."
-    )
-    strict = click.option(
-        "--strict", is_flag=True, help="Fail if there is anything that the target has no words for."
-    )
-    return report(strict(function))
 
 
 @click.command()
@@ -44,7 +30,8 @@ def _report_options(function: F) -> F:
     help="OUT's format. Default: by its ending (.cfg), else xen-xl.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
-@_report_options
+@click.option("--report", is_flag=True, help="List what the target has no words for, on standard error.")
+@click.option("--strict", is_flag=True, help="Fail if there is anything that the target has no words for.")
 @json_option
 @pass_session
 def convert(
@@ -68,9 +55,10 @@ def convert(
     known = formats.recognise(data, file=name) if from_ is None else from_
     wanted = to or _by_ending(target) or "xen-xl"
     done = formats.convert(data, wanted, from_=known, strict=strict, file=name)
+    secret = any(screen.password is not None for screen in done.description.graphics)
     if session.json:
         if target != "-":
-            files.write(target, done.text, force=force)
+            files.write(target, done.text, force=force, secret=secret)
         output.print_json(
             {
                 "from": known,
@@ -84,7 +72,7 @@ def convert(
             }
         )
         return
-    files.write(target, done.text, force=force)
+    files.write(target, done.text, force=force, secret=secret)
     _tell(done, wanted, report)
 
 
