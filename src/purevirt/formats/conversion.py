@@ -72,7 +72,7 @@ class Conversion(NamedTuple):
 
 def recognise(text: str | bytes, *, file: str = "<text>") -> str:
     """The format of a text. ConfigError if it looks like none."""
-    beginning = text[:4096] if isinstance(text, str) else _beginning(text)
+    beginning = text[:4096] if isinstance(text, str) else text[:4096].decode("utf-8", "replace")
     start = beginning.lstrip("\ufeff \t\r\n")[:1]
     if start == "<":
         raise ConfigError(f"{file}: this is XML, which cannot be read yet", file=file, line=1, column=1)
@@ -123,11 +123,6 @@ def convert(
             problems=tuple(lines),
         )
     return done
-
-
-def _beginning(data: bytes) -> str:
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    return data[:4096].decode(encoding, "replace")
 
 
 def _decoded(data: bytes, file: str) -> str:

@@ -203,14 +203,14 @@ def _unknown_changes(
     syntax: Syntax, old: tuple[Unknown, ...], new: tuple[Unknown, ...], written: set[str]
 ) -> tuple[list[Setting], list[str]]:
     """Unknown settings that are to go, and lines that are to come."""
-    kept = [item for item in new if item in old]
-    gone = [item for item in old if item not in kept]
+    before = frozenset(old)
+    gone = before.difference(new)
     settings = [
         setting
         for setting in syntax.settings
         if Unknown("xl", setting.name, syntax.text[setting.start : setting.end]) in gone
     ]
-    come = [item for item in new if item not in old and item.format == "xl" and "[" not in item.place]
+    come = [item for item in new if item not in before and item.format == "xl" and "[" not in item.place]
     return settings, [item.text for item in come if item.place not in written and _is_setting(item)]
 
 
