@@ -101,6 +101,42 @@ def test_node(purevirt: Terminal) -> None:
     assert "Interface:" in purevirt("version")
 
 
+def test_capabilities_are_libvirts_xml_or_json(purevirt: Terminal) -> None:
+    text = purevirt("capabilities")
+    assert text.startswith("<capabilities>\n\n  <host>\n")
+    assert text.endswith("\n</capabilities>\n")
+    told = purevirt.json("capabilities")
+    assert told["host"]["cpu"]["arch"] == "x86_64"
+    assert [guest["type"] for guest in told["guests"]] == ["pv", "hvm", "pvh", "hvm", "pvh"]
+    assert purevirt.json("-r", "capabilities")["host"]["cells"] == []
+
+
+def test_domcapabilities_has_virshs_options(purevirt: Terminal) -> None:
+    assert "<machine>xenpv</machine>" in purevirt("domcapabilities")
+    line = ("--virttype", "xen", "--machine", "xenfv", "--arch", "i686", "--emulatorbin", "/usr/bin/qemu")
+    text = purevirt("domcapabilities", *line)
+    for words in ("<path>/usr/bin/qemu<", "<machine>xenfv<", "<arch>i686<", "<vcpu max='128'/>"):
+        assert words in text
+    told = purevirt.json("domcapabilities", *line)
+    assert (told["type"], told["arch"], told["emulator"]) == ("hvm", "i686", "/usr/bin/qemu")
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        (("domcapabilities", "--machine", "pc"), 2, "'pc' is not one of 'xenpv', 'xenpvh', 'xenfv'"),
+        (("domcapabilities", "--virttype", "kvm"), 2, "'kvm' is not 'xen'"),
+        (("domcapabilities", "--emulatorbin", "qemu"), 2, "expected an absolute path, not 'qemu'"),
+        (("domcapabilities", "--arch", "vax"), 6, "this host runs no vax guests; it runs pv x86_64"),
+        (("-r", "domcapabilities"), 6, "domain_capabilities is not served on this ro connection"),
+    ],
+)
+def test_domcapabilities_says_what_is_wrong(
+    purevirt: Terminal, line: tuple[str, ...], status: int, words: str
+) -> None:
+    assert words in purevirt(*line, status=status)
+
+
 def test_explain(purevirt: Terminal) -> None:
     assert "list_domains" in purevirt("explain")
     (route,) = purevirt.json("explain", "virNodeGetInfo")["routes"]

@@ -21,7 +21,9 @@ from purevirt.model import (
     BlockDevice,
     BlockStats,
     Caller,
+    Capabilities,
     CpuPool,
+    DomainCapabilities,
     DomainInfo,
     DomainRef,
     DomainState,
@@ -30,6 +32,8 @@ from purevirt.model import (
     Event,
     EventKind,
     EventSource,
+    GuestCapabilities,
+    HostCapabilities,
     HypervisorVersion,
     Interface,
     InterfaceStats,
@@ -43,6 +47,7 @@ from purevirt.model import (
     VcpuCount,
     VcpuState,
 )
+from purevirt.model.capabilities import Choice, CpuPlace, HostCell, HostCpu, Support, Toggle
 
 HANDLE = bytes.fromhex("66958a4b3f0c4d3e9a51d3c0ffee0042")
 INFO = DomainInfo(
@@ -76,6 +81,36 @@ VALUES: dict[str, list[Any]] = {
     "scheduler": [Scheduler(6, "credit2")],
     "cpupools": [(CpuPool(0, "Pool-0", "credit", 3, (0, 1)), CpuPool(1, None, "null", 0, ()))],
     "dmesg": ["(XEN) hello\n"],
+    "capabilities": [
+        Capabilities(HostCapabilities(HostCpu("aarch64")), ()),
+        Capabilities(
+            HostCapabilities(
+                HostCpu("x86_64", "AMD", "EPYC", 1, 2, 1, ("pae", "sse4.1")),
+                ("suspend_mem",),
+                True,
+                True,
+                (HostCell(0, 4, ((0, 10), (1, 21)), (CpuPlace(0, 0, 1, (0,)), CpuPlace(1, None, None, ()))),),
+            ),
+            (
+                GuestCapabilities(DomainType.PV, "x86_64"),
+                GuestCapabilities(
+                    DomainType.HVM, "i686", "/qemu", "/hvmloader", True, True, Toggle(True, False), None, None
+                ),
+            ),
+        ),
+    ],
+    "domain_capabilities": [
+        DomainCapabilities("/qemu", DomainType.PVH, "x86_64", None),
+        DomainCapabilities(
+            "/qemu",
+            DomainType.HVM,
+            "x86_64",
+            128,
+            ("/hvmloader",),
+            (Support("disk", True, (Choice("bus", ("xen", "ide")),)),),
+            (Support("genid", False),),
+        ),
+    ],
     "journal": [[], [EVENT, Event(8, 2.0, EventSource.STORE, EventKind.LOST, None, None, None)]],
     "whoami": [Caller(1000, 100, 42, Role.READER)],
     "list_domains": [[], [INFO, INFO._replace(type=None, name=None, state=DomainState.NOSTATE)]],

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from purevirt.channels.files import HostFiles
+from purevirt.channels.files.procfs import CpuModel
 from purevirt.channels.files.sysfs import BlockCounters, InterfaceCounters
 from purevirt.host.dom0files import Dom0Files
 from purevirt.host.hypervisor import Hypervisor
@@ -27,7 +28,7 @@ def test_the_host_describes_itself(written: Dom0Files) -> None:
     assert files.guest_type() == "PV"
     assert files.hypervisor_version() == (4, 20, ".4-simulated")
     assert (files.hostname(), files.machine()) == ("xen1", "x86_64")
-    assert files.cpu() == ("Simulated CPU", 2400.0)
+    assert files.cpu() == CpuModel("Simulated CPU", 2400.0, "GenuineIntel")
     assert files.property("pagesize") == "1000"
     assert (files.property("capabilities") or "").startswith("xen-3.0-x86_64")
     assert files.compilation("compiler") == "simulated"
@@ -38,7 +39,7 @@ def test_an_arm_host_describes_itself(tmp_path: Path) -> None:
     Dom0Files(str(tmp_path), Hypervisor(arch="arm64")).write()
     files = HostFiles(str(tmp_path))
     assert files.machine() == "aarch64"
-    assert files.cpu() == ("ARM implementer 0x41 part 0xd08", None)
+    assert files.cpu() == CpuModel("ARM implementer 0x41 part 0xd08", None, None)
 
 
 def test_a_disk_comes_counts_and_goes(written: Dom0Files) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from purevirt._run import run_blocking
 from purevirt.channels.xend import SOCKET
+from purevirt.daemons.xend.arguments import read_arguments
+from purevirt.daemons.xend.operations import OPERATIONS
 from purevirt.drivers.xen.driver import XenDriver
 from purevirt.drivers.xen.open import open_driver
 from purevirt.errors import Unsupported, XenError
@@ -66,7 +68,9 @@ class RpcPeer(HttpPeer):
             if method is None or call.operation not in READS:
                 raise Unsupported(f"not in this test: {call.operation}", operation=call.operation)
             about = () if call.domain is None else (call.domain,)
-            return run_blocking(method(*about, **call.arguments))
+            known = OPERATIONS[call.operation].arguments  # what the real daemon makes of them
+            values = read_arguments(call.operation, known, call.arguments)
+            return run_blocking(method(*about, *values.values()))
 
     def close(self) -> None:
         super().close()

@@ -107,6 +107,7 @@ _INCLUDES = """\
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
 """
+_X86_INCLUDES = "#include <xen/arch-x86/cpufeatureset.h>\n"
 
 
 def measure(xen: str, arch: str) -> dict[str, Any]:
@@ -141,6 +142,7 @@ class Compiler:
 
     def __init__(self, arch: str, source: Headers, scratch: Path) -> None:
         machine, disguise = ARCHITECTURES[arch]
+        self._x86 = arch == "x86_64"
         cross = shutil.which(f"{machine}-linux-gnu-gcc")
         if platform.machine() == machine:
             self._command = ["cc"]
@@ -152,10 +154,13 @@ class Compiler:
         self._scratch = scratch
 
     def macros(self) -> list[str]:
-        """The names of the constants that these headers define."""
+        """The names of the constants that these headers define: as macros, and x86's features as an enumeration."""
         text = self._run(["-dM", "-E"], "")
         names = re.findall(r"^#define (\w+) ", text, re.MULTILINE)
-        return sorted(name for name in names if CONSTANTS.fullmatch(name))
+        found = [name for name in names if CONSTANTS.fullmatch(name)]
+        if self._x86:
+            found += re.findall(r"\b(XEN_X86_FEATURE_\w+) =", self._run(["-E"], ""))
+        return sorted(found)
 
     def compile(self, code: str) -> Dwarf:
         target = self._scratch / "measured.o"
@@ -164,7 +169,8 @@ class Compiler:
 
     def _run(self, options: list[str], code: str) -> str:
         source = self._scratch / "measured.c"
-        source.write_text(_INCLUDES + code + "\n")
+        includes = _INCLUDES + (_X86_INCLUDES if self._x86 else "")
+        source.write_text(includes + code + "\n")
         command = [*self._command, *options, str(source)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:

@@ -86,6 +86,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "scheduling",
             "List the CPU pools: which CPUs, which scheduler, how many domains.",
         ),
+        "capabilities": (
+            "capabilities",
+            "Show what the host can do: its processors and topology, and the guests it runs.",
+        ),
+        "domcapabilities": ("capabilities", "Show what a guest of one kind can have on this host."),
         "dmesg": ("node", "Show Xen's own messages since boot, as far as it keeps them."),
         "explain": ("explain", "Show which channel serves which operation on this connection."),
     },

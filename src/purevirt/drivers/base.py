@@ -18,7 +18,9 @@ from purevirt.model import (
     BlockDevice,
     BlockStats,
     Caller,
+    Capabilities,
     CpuPool,
+    DomainCapabilities,
     DomainInfo,
     DomainRef,
     DomainState,
@@ -79,6 +81,10 @@ class Driver(Protocol):
     async def scheduler(self) -> Scheduler: ...
     async def cpupools(self) -> tuple[CpuPool, ...]: ...
     async def dmesg(self) -> str: ...
+    async def capabilities(self) -> Capabilities: ...
+    async def domain_capabilities(
+        self, kind: DomainType | None = None, arch: str | None = None
+    ) -> DomainCapabilities: ...
     async def whoami(self) -> Caller: ...
     async def events(
         self, kinds: frozenset[EventKind] | None, ref: DomainRef | None, *, poll: float, queue: int

@@ -11,7 +11,9 @@ from purevirt.model import (
     BlockDevice,
     BlockStats,
     Caller,
+    Capabilities,
     CpuPool,
+    DomainCapabilities,
     DomainInfo,
     DomainRef,
     DomainState,
@@ -20,6 +22,8 @@ from purevirt.model import (
     Event,
     EventKind,
     EventSource,
+    GuestCapabilities,
+    HostCapabilities,
     HypervisorVersion,
     Interface,
     InterfaceStats,
@@ -33,6 +37,7 @@ from purevirt.model import (
     VcpuCount,
     VcpuState,
 )
+from purevirt.model.capabilities import Choice, CpuPlace, HostCell, HostCpu, Support, Toggle
 
 __all__ = ["RESULTS"]
 
@@ -117,6 +122,58 @@ _EVENT = read.record(
 _SCHEDULER_PARAMETERS = read.record(
     SchedulerParameters, scheduler=read.text, weight=read.integer, cap=_maybe_integer
 )
+_TOGGLE = read.optional(read.record(Toggle, default=read.flag, changeable=read.flag))
+_HOST = read.record(
+    HostCapabilities,
+    cpu=read.record(
+        HostCpu,
+        arch=read.text,
+        vendor=_maybe_text,
+        model=_maybe_text,
+        sockets=_maybe_integer,
+        cores=_maybe_integer,
+        threads=_maybe_integer,
+        features=read.row(read.text),
+    ),
+    power_management=read.optional(read.row(read.text)),
+    iommu=read.optional(read.flag),
+    live_migration=read.flag,
+    cells=read.row(
+        read.record(
+            HostCell,
+            id=read.integer,
+            memory_kib=_maybe_integer,
+            distances=read.row(read.pair(read.integer, read.integer)),
+            cpus=read.row(
+                read.record(
+                    CpuPlace,
+                    id=read.integer,
+                    socket=_maybe_integer,
+                    core=_maybe_integer,
+                    siblings=read.row(read.integer),
+                )
+            ),
+        )
+    ),
+)
+_GUEST = read.record(
+    GuestCapabilities,
+    type=read.one_of(DomainType),
+    arch=read.text,
+    emulator=_maybe_text,
+    loader=_maybe_text,
+    pae=read.flag,
+    nonpae=read.flag,
+    acpi=_TOGGLE,
+    apic=_TOGGLE,
+    hap=_TOGGLE,
+)
+_SUPPORT = read.record(
+    Support,
+    name=read.text,
+    supported=read.flag,
+    choices=read.row(read.record(Choice, name=read.text, values=read.row(read.text))),
+)
 
 RESULTS: dict[str, read.Reader] = {
     # The host
@@ -159,6 +216,17 @@ RESULTS: dict[str, read.Reader] = {
         )
     ),
     "dmesg": read.text,
+    "capabilities": read.record(Capabilities, host=_HOST, guests=read.row(_GUEST)),
+    "domain_capabilities": read.record(
+        DomainCapabilities,
+        emulator=read.text,
+        type=read.one_of(DomainType),
+        arch=read.text,
+        max_vcpus=_maybe_integer,
+        loaders=read.optional(read.row(read.text)),
+        devices=read.row(_SUPPORT),
+        features=read.row(_SUPPORT),
+    ),
     "journal": read.many(_EVENT),
     "whoami": read.record(
         Caller, uid=read.integer, gid=read.integer, pid=read.integer, role=read.one_of(Role)

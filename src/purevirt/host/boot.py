@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from purevirt.wire.hypercall.cpufeatures import feature_words
 from purevirt.wire.hypercall.messages import CompileInfo
 from purevirt.wire.hypercall.numbers import FEATURES
 from purevirt.wire.hypercall.subops import PhysCap
@@ -26,6 +27,11 @@ _DOM0_FEATURES = (
     "dom0",
     "memory_op_vnode_supported",
     "direct_mapped",
+)
+# What every Intel processor has on which Xen runs HVM guests with hardware-assisted paging.
+_CPU_FEATURES = (
+    "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 pni vmx ssse3 "
+    "cx16 sse4.1 sse4.2 popcnt syscall nx lm lahf_lm"
 )
 
 
@@ -77,6 +83,10 @@ class HostSpec:
         if self.xen >= (4, 17):
             caps |= PhysCap.GNTTAB_V1 | PhysCap.GNTTAB_V2
         return int(caps)
+
+    @property
+    def hw_cap(self) -> tuple[int, ...]:
+        return feature_words(_CPU_FEATURES.split() if self.arch == "x86_64" else ())
 
     @property
     def features(self) -> int:

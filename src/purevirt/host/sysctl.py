@@ -60,6 +60,7 @@ def _physinfo(hv: Hypervisor, memory: CallerMemory, union: bytes) -> bytes:
         free_pages=hv.free_pages,
         outstanding_pages=hv.outstanding_pages,
         max_mfn=spec.total_pages + 0x40000 - 1,  # the hole for devices below 4 GiB
+        hw_cap=spec.hw_cap,
     )
 
 

@@ -6,8 +6,8 @@ Named tuples, not dataclasses: a listing makes one for each domain, three times 
 Sizes are KiB, times nanoseconds, unless a name says otherwise. None means "not known to this connection": a zero
 was measured.
 
-Devices, the node, scheduling, events and the daemon's roles are loaded when their names are first used: a listing has
-none of them.
+Devices, the node, its capabilities, scheduling, events and the daemon's roles are loaded when their names are first
+used: a listing has none of them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ from purevirt.model.routing import Access, Channel, Route
 
 if TYPE_CHECKING:
     from purevirt.model.access import Caller, Role
+    from purevirt.model.capabilities import (
+        Capabilities,
+        DomainCapabilities,
+        GuestCapabilities,
+        HostCapabilities,
+    )
     from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
     from purevirt.model.events import Event, EventKind, EventSource
     from purevirt.model.node import HypervisorVersion, NodeInfo, NumaCell, Scheduler
@@ -39,8 +45,10 @@ __all__ = [
     "BlockDevice",
     "BlockStats",
     "Caller",
+    "Capabilities",
     "Channel",
     "CpuPool",
+    "DomainCapabilities",
     "DomainInfo",
     "DomainRef",
     "DomainState",
@@ -49,6 +57,8 @@ __all__ = [
     "Event",
     "EventKind",
     "EventSource",
+    "GuestCapabilities",
+    "HostCapabilities",
     "HypervisorVersion",
     "Interface",
     "InterfaceStats",
@@ -68,6 +78,9 @@ __all__ = [
 
 _LATER = {
     **dict.fromkeys(("Caller", "Role"), "access"),
+    **dict.fromkeys(
+        ("Capabilities", "DomainCapabilities", "GuestCapabilities", "HostCapabilities"), "capabilities"
+    ),
     **dict.fromkeys(("BlockDevice", "BlockStats", "Interface", "InterfaceStats"), "devices"),
     **dict.fromkeys(("Event", "EventKind", "EventSource"), "events"),
     **dict.fromkeys(("HypervisorVersion", "NodeInfo", "NumaCell", "Scheduler"), "node"),

@@ -89,8 +89,8 @@ def test_a_version_may_lack_its_extra(tmp_path: Path) -> None:
 
 
 def test_cpus_of_both_architectures() -> None:
-    assert procfs.parse_cpuinfo(CPUINFO, "f") == ("Intel(R) Xeon(R) CPU @ 2.20GHz", 2199.998)
-    assert procfs.parse_cpuinfo(ARM_CPUINFO, "f") == ("ARM implementer 0x41 part 0xd08", None)
+    assert procfs.parse_cpuinfo(CPUINFO, "f") == ("Intel(R) Xeon(R) CPU @ 2.20GHz", 2199.998, "GenuineIntel")
+    assert procfs.parse_cpuinfo(ARM_CPUINFO, "f") == ("ARM implementer 0x41 part 0xd08", None, None)
 
 
 def test_block_counters_are_in_the_kernels_units(tmp_path: Path) -> None:

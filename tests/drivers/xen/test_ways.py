@@ -191,6 +191,8 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "scheduler": lambda c: c.scheduler(),
     "cpupools": lambda c: c.cpupools(),
     "dmesg": lambda c: c.dmesg(),
+    "capabilities": lambda c: c.capabilities(),
+    "domain_capabilities": lambda c: c.domain_capabilities("hvm", "i686"),
     "list_domains": lambda c: c.domain_infos(),
     "count_domains": lambda c: c.count_domains(),
     "lookup_id": lambda c: c.lookup_by_id(1)._ref,

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from purevirt.drivers.xen.driver import XenDriver
     from purevirt.model import (
         Caller,
+        Capabilities,
         CpuPool,
+        DomainCapabilities,
         DomainInfo,
         DomainRef,
         DomainStats,
+        DomainType,
         EventKind,
         HypervisorVersion,
         NodeInfo,
@@ -161,6 +164,43 @@ class AsyncConnection:
     async def dmesg(self) -> str:
         """Xen's own messages since boot, as far as it keeps them (`xl dmesg`). Hypervisor; read-only: Xen daemon."""
         return await self._driver.dmesg()
+
+    async def capabilities(self) -> Capabilities:
+        """The host's processors and topology, and which guests it runs (`virConnectGetCapabilities`).
+
+        Hypervisor, and which of Xen's own files are installed; read-only: /sys/hypervisor, which tells the guests.
+        """
+        return await self._driver.capabilities()
+
+    async def capabilities_xml(self) -> str:
+        """The same as libvirt's XML."""
+        found = await self._driver.capabilities()
+        from purevirt.formats import capabilities_xml
+
+        return capabilities_xml.format(found)
+
+    async def domain_capabilities(
+        self, kind: DomainType | str | None = None, arch: str | None = None, *, emulator: str | None = None
+    ) -> DomainCapabilities:
+        """What a guest can have on this host (`virConnectGetDomainCapabilities`).
+
+        `kind` is a DomainType or one of "pv", "pvh", "hvm", "xenpv", "xenpvh", "xenfv"; None: PV, where it runs. `arch`
+        None: the host's own, where such guests run. `emulator` stands in for the device model's path. ValueError for
+        another word; Unsupported: the host runs no such guests. Hypervisor; read-only: Xen daemon.
+        """
+        from purevirt.model.capabilities import guest_type
+
+        found = await self._driver.domain_capabilities(guest_type(kind), arch)
+        return found if emulator is None else found._replace(emulator=emulator)
+
+    async def domain_capabilities_xml(
+        self, kind: DomainType | str | None = None, arch: str | None = None, *, emulator: str | None = None
+    ) -> str:
+        """The same as libvirt's XML."""
+        found = await self.domain_capabilities(kind, arch, emulator=emulator)
+        from purevirt.formats import capabilities_xml
+
+        return capabilities_xml.format_domain(found)
 
     async def whoami(self) -> Caller:
         """Who the Xen daemon takes this process for, and its role. ChannelUnavailable without a daemon."""

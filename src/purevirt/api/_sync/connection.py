@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from purevirt.drivers.xen.driver import XenDriver
     from purevirt.model import (
         Caller,
+        Capabilities,
         CpuPool,
+        DomainCapabilities,
         DomainInfo,
         DomainRef,
         DomainStats,
+        DomainType,
         EventKind,
         HypervisorVersion,
         NodeInfo,
@@ -158,6 +161,43 @@ class Connection:
     def dmesg(self) -> str:
         """Xen's own messages since boot, as far as it keeps them (`xl dmesg`). Hypervisor; read-only: Xen daemon."""
         return run_blocking(self._driver.dmesg())
+
+    def capabilities(self) -> Capabilities:
+        """The host's processors and topology, and which guests it runs (`virConnectGetCapabilities`).
+
+        Hypervisor, and which of Xen's own files are installed; read-only: /sys/hypervisor, which tells the guests.
+        """
+        return run_blocking(self._driver.capabilities())
+
+    def capabilities_xml(self) -> str:
+        """The same as libvirt's XML."""
+        found = run_blocking(self._driver.capabilities())
+        from purevirt.formats import capabilities_xml
+
+        return capabilities_xml.format(found)
+
+    def domain_capabilities(
+        self, kind: DomainType | str | None = None, arch: str | None = None, *, emulator: str | None = None
+    ) -> DomainCapabilities:
+        """What a guest can have on this host (`virConnectGetDomainCapabilities`).
+
+        `kind` is a DomainType or one of "pv", "pvh", "hvm", "xenpv", "xenpvh", "xenfv"; None: PV, where it runs. `arch`
+        None: the host's own, where such guests run. `emulator` stands in for the device model's path. ValueError for
+        another word; Unsupported: the host runs no such guests. Hypervisor; read-only: Xen daemon.
+        """
+        from purevirt.model.capabilities import guest_type
+
+        found = run_blocking(self._driver.domain_capabilities(guest_type(kind), arch))
+        return found if emulator is None else found._replace(emulator=emulator)
+
+    def domain_capabilities_xml(
+        self, kind: DomainType | str | None = None, arch: str | None = None, *, emulator: str | None = None
+    ) -> str:
+        """The same as libvirt's XML."""
+        found = self.domain_capabilities(kind, arch, emulator=emulator)
+        from purevirt.formats import capabilities_xml
+
+        return capabilities_xml.format_domain(found)
 
     def whoami(self) -> Caller:
         """Who the Xen daemon takes this process for, and its role. ChannelUnavailable without a daemon."""

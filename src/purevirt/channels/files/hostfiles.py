@@ -86,6 +86,24 @@ class HostFiles:
         """What the first CPU is called, and its MHz, as Domain 0's kernel sees it."""
         return procfs.cpu_model(self.root)
 
+    def device_model(self, version: str) -> str | None:
+        """The path of the device model that is installed for Xen `version` ("4.17"); None: none was found."""
+        from purevirt.channels.files import installed
+
+        return installed.find(self.root, installed.DEVICE_MODELS, version)
+
+    def hvm_loader(self, version: str) -> str | None:
+        """The path of hvmloader, what every HVM guest boots from first."""
+        from purevirt.channels.files import installed
+
+        return installed.find(self.root, installed.HVM_LOADERS, version)
+
+    def ovmf(self, version: str) -> str | None:
+        """The path of the UEFI firmware for HVM guests."""
+        from purevirt.channels.files import installed
+
+        return installed.find(self.root, installed.OVMF, version)
+
     # --- counters
 
     def block_counters(self, domid: int, number: int) -> BlockCounters | None:

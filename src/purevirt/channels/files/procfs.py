@@ -30,10 +30,12 @@ carrier compressed
 
 
 class CpuModel(NamedTuple):
-    """The first CPU: what it calls itself, and its clock in MHz. None: the kernel does not say, as for arm64's MHz."""
+    """The first CPU: what it calls itself, its clock in MHz, and x86's twelve letters for who made it ("GenuineIntel").
+    None: the kernel does not say, as for arm64's MHz."""
 
     model: str | None
     mhz: float | None
+    vendor: str | None = None
 
 
 def capabilities(root: str) -> str | None:
@@ -65,10 +67,10 @@ def parse_cpuinfo(text: str, path: str) -> CpuModel:
         model = f"ARM implementer {values['CPU implementer']} part {values['CPU part']}"
     mhz = values.get("cpu MHz")
     if mhz is None:
-        return CpuModel(model, None)
+        return CpuModel(model, None, values.get("vendor_id"))
     if not mhz.replace(".", "", 1).isdecimal() or not mhz.isascii():
         raise unreadable(path, f"cpu MHz is {mhz[:40]!r}")
-    return CpuModel(model, float(mhz))
+    return CpuModel(model, float(mhz), values.get("vendor_id"))
 
 
 def interface_counters(root: str) -> dict[str, InterfaceCounters]:

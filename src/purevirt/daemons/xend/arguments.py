@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from purevirt.errors import InvalidConfig
-from purevirt.model import STATS_GROUPS, ShutdownMode, Trigger
+from purevirt.model import STATS_GROUPS, DomainType, ShutdownMode, Trigger
 
 __all__ = [
     "Argument",
     "cpus",
+    "domain_type",
     "flag",
     "groups",
     "handle",
@@ -113,6 +114,14 @@ def groups(value: object) -> frozenset[str]:
     ):
         raise ValueError(f"must be a list of {', '.join(sorted(STATS_GROUPS))}, not {_shown(value)}")
     return frozenset(value)
+
+
+def domain_type(value: object) -> DomainType:
+    if isinstance(value, str):
+        for known in DomainType:
+            if value == known.value:
+                return known
+    raise ValueError(f"must be one of {', '.join(known.value for known in DomainType)}, not {_shown(value)}")
 
 
 def mode(value: object) -> ShutdownMode:

@@ -55,6 +55,10 @@ READS: Mapping[str, Operation] = {
     "scheduler": _driver("scheduler"),
     "cpupools": _driver("cpupools"),
     "dmesg": _driver("dmesg"),
+    "capabilities": _driver("capabilities"),
+    "domain_capabilities": _driver(
+        "domain_capabilities", kind=Argument(args.domain_type, None), arch=Argument(args.text, None)
+    ),
     "journal": Operation(
         Role.READER,
         _journal,

@@ -1,4 +1,4 @@
-"""The host itself: which Xen, which machine, how much memory, which scheduler."""
+"""The host itself: which Xen, which machine, how much memory, which scheduler, and which guests it can run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from purevirt.errors import Unsupported
 from purevirt.model import Channel
 
 if TYPE_CHECKING:
-    from purevirt.model import Caller, CpuPool, HypervisorVersion, NodeInfo, NumaCell, Scheduler
+    from purevirt.drivers.xen.capabilities import Tools
+    from purevirt.model import (
+        Caller,
+        Capabilities,
+        CpuPool,
+        DomainCapabilities,
+        DomainType,
+        HypervisorVersion,
+        NodeInfo,
+        NumaCell,
+        Scheduler,
+    )
 
 __all__ = ["HostReads"]
 
@@ -97,6 +108,50 @@ class HostReads(Connected):
     async def dmesg(self) -> str:
         self._route("dmesg")
         return (await self._hv.read_console()).decode("utf-8", "replace")
+
+    @served
+    async def capabilities(self) -> Capabilities:
+        from purevirt.drivers.xen import capabilities, node
+        from purevirt.model.capabilities import Capabilities
+
+        machine, vendor = self._files.machine(), self._files.cpu().vendor
+        if self._route("capabilities") is not Channel.HYPERVISOR:
+            version, words = self._files.hypervisor_version(), self._files.property("capabilities")
+            if version is None or words is None:
+                raise Unsupported(
+                    "the kernel shows no /sys/hypervisor/properties/capabilities",
+                    operation="capabilities",
+                    channel="files",
+                )
+            tools = self._tools((version.major, version.minor))
+            return Capabilities(
+                capabilities.host_seen(machine, vendor), capabilities.guests(words, None, tools)
+            )
+        info, topology = await self._hv.physinfo(), await self._hv.cpu_topology()
+        cells = node.numa_cells(await self._hv.numa_info(), topology)
+        words = await self._hv.capabilities()
+        return Capabilities(
+            capabilities.host(info, cells, topology, machine, vendor),
+            capabilities.guests(words, info.capabilities, self._tools(self._hv.xen_version)),
+        )
+
+    @served
+    async def domain_capabilities(
+        self, kind: DomainType | None = None, arch: str | None = None
+    ) -> DomainCapabilities:
+        from purevirt.channels.files.installed import DEVICE_MODELS
+        from purevirt.drivers.xen import capabilities
+
+        self._route("domain_capabilities")
+        known = await self.capabilities()
+        tools = self._tools(self._hv.xen_version)
+        return capabilities.domain_capabilities(known, kind, arch, tools, DEVICE_MODELS[0])
+
+    def _tools(self, version: tuple[int, int]) -> Tools:
+        from purevirt.drivers.xen.capabilities import Tools
+
+        files, release = self._files, f"{version[0]}.{version[1]}"
+        return Tools(files.device_model(release), files.hvm_loader(release), files.ovmf(release))
 
     async def whoami(self) -> Caller:
         self._route("whoami")

@@ -73,6 +73,18 @@ _READS = {
     "scheduler": ("virDomainGetSchedulerType", "h: sched_id", _NO_HYPERCALLS, "d"),
     "cpupools": (None, "hs: cpupool_op; names from the store", _NO_HYPERCALLS, "d"),
     "dmesg": (None, "h: readconsole", _NO_HYPERCALLS, "d"),
+    "capabilities": (
+        "virConnectGetCapabilities",
+        "hf: capabilities, physinfo, numainfo, cputopoinfo; paths from files",
+        "f: /sys/hypervisor; no CPU features, no topology",
+        "d",
+    ),
+    "domain_capabilities": (
+        "virConnectGetDomainCapabilities",
+        "hf: capabilities, physinfo; paths from files",
+        _NO_HYPERCALLS,
+        "d",
+    ),
     # Domains
     "list_domains": (
         "virConnectListAllDomains",
