@@ -77,6 +77,7 @@ def described(tree: Tree) -> Said:
     if devices is not None:
         _devices(tree, devices, fields, unknown)
     if unknown:
+        unknown.sort(key=lambda one: one.place)  # one order, wherever the devices stand
         fields["unknown"] = tuple(unknown)
     return Said(DomainDescription(**fields), values.get("_domid"), lines)
 

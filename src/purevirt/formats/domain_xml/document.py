@@ -95,21 +95,23 @@ def _with_lines(tree: Tree, lines: list[str]) -> Tree:
     metadata = tree.root.find("metadata")
     old = None if metadata is None else metadata.find(CARRIED)
     if old is not None:
-        for child in old.children:
-            edits.remove(child)
-        if not lines and metadata is not None:
-            edits.remove(metadata if len(metadata.children) == 1 else old)
-        for line in lines:
-            edits.insert(old, Made("purevirt:carried", text=line))
+        if lines:
+            edits.replace(old, "\n".join(_carrying(lines).lines("    ")).lstrip())
+        else:
+            edits.remove(metadata if metadata is not None and len(metadata.children) == 1 else old)
         return edits.done()
-    made = Made(
-        CARRIED,
-        {"xmlns:purevirt": NAMESPACE},
-        children=[Made("purevirt:carried", text=line) for line in lines],
-    )
+    made = _carrying(lines)
     if metadata is not None:
         edits.insert(metadata, made)
     else:
         first = [child for child in tree.root.children if child.name in ("name", "uuid", "genid", "title", "description")]
         edits.insert(tree.root, Made("metadata", children=[made]), first[-1] if first else None)
     return edits.done()
+
+
+def _carrying(lines: list[str]) -> Made:
+    return Made(
+        CARRIED,
+        {"xmlns:purevirt": NAMESPACE},
+        children=[Made("purevirt:carried", text=line) for line in lines],
+    )

@@ -113,10 +113,10 @@ class Edits:
     def _spliced(self) -> bytes:
         data, pieces, at = self.tree.data, [], 0
         for start, end, text in sorted(self._splices, key=lambda one: (one[0], one[1] > one[0], -one[1])):
-            if start < at:
+            if start < at and not (start == end == at - 1):
                 continue  # in what is gone
             pieces += (data[at:start], text)
-            at = end
+            at = max(at, end)
         pieces.append(data[at:])
         return b"".join(pieces)
 
