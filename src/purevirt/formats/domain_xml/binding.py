@@ -125,7 +125,9 @@ def _devices(tree: Tree, devices: Element, fields: dict[str, Any], unknown: list
         unknown.extend(inner)
         if device.field in ("disks", "channels", "directories"):
             if any(one.key == record.key for one in items):
-                raise tree.error(f"a second <{child.name}> with the target {record.key!r}, expected one", child)
+                raise tree.error(
+                    f"a second <{child.name}> with the target {record.key!r}, expected one", child
+                )
         items.append(record)
     for field, items in found.items():
         fields[field] = items[0] if field == "video" else tuple(items)
@@ -171,10 +173,16 @@ def canonical(description: DomainDescription) -> Made:
     root = filled
     if description.metadata:
         at = next(
-            (index for index, one in enumerate(root.children) if isinstance(one, Made) and one.name == "memory"),
+            (
+                index
+                for index, one in enumerate(root.children)
+                if isinstance(one, Made) and one.name == "memory"
+            ),
             len(root.children),
         )
-        root.children.insert(at, Made("metadata", children=[text for text in description.metadata if _is_element(text)]))
+        root.children.insert(
+            at, Made("metadata", children=[text for text in description.metadata if _is_element(text)])
+        )
     devices = Made("devices")
     if description.device_model.path is not None and sayable(description.device_model.path):
         devices.children.append(Made("emulator", text=description.device_model.path))

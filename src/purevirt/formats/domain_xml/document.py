@@ -104,7 +104,11 @@ def _with_lines(tree: Tree, lines: list[str]) -> Tree:
     if metadata is not None:
         edits.insert(metadata, made)
     else:
-        first = [child for child in tree.root.children if child.name in ("name", "uuid", "genid", "title", "description")]
+        first = [
+            child
+            for child in tree.root.children
+            if child.name in ("name", "uuid", "genid", "title", "description")
+        ]
         edits.insert(tree.root, Made("metadata", children=[made]), first[-1] if first else None)
     return edits.done()
 

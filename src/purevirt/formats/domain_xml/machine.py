@@ -311,7 +311,12 @@ def _clock(values: Values) -> Clock:
 def to_values(description: DomainDescription) -> Values:
     """The values that a description has for a <domain>, without what there are no words for."""
     values: Values = {name: getattr(description, name) for name in _TOP}
-    memory, cpus, boot, features = description.memory, description.cpus, description.boot, description.features
+    memory, cpus, boot, features = (
+        description.memory,
+        description.cpus,
+        description.boot,
+        description.features,
+    )
     if memory.max_kib is None:
         values.update(_memory=memory.kib, _unit=1024)
     else:

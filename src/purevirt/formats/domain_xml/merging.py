@@ -73,7 +73,9 @@ def _merge_group(
     if before == after:
         return
     if len(there) != len(before):
-        if len(before) == 0:
+        if len(before) == 0 and len(there) == len(after) == 1 and not after[0].key:
+            _merge(edits, there[0], Made(after[0].name), after[0])  # it is there, and says nothing
+        elif len(before) == 0:
             added.extend(after)
         elif len(before) < len(there) and len(there) - len(before) < len(there):
             pairs = there[: len(before)]

@@ -77,9 +77,7 @@ class Tree:
     def is_empty_tag(self, element: Element) -> bool:
         """Whether it is written <a/>."""
         return (
-            not element.children
-            and not element.text
-            and self.data[element.stop - 2 : element.stop] == b"/>"
+            not element.children and not element.text and self.data[element.stop - 2 : element.stop] == b"/>"
         )
 
     def end(self, element: Element) -> int:
