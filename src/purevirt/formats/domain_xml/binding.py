@@ -123,11 +123,9 @@ def _devices(tree: Tree, devices: Element, fields: dict[str, Any], unknown: list
             unknown.append(Unknown("xml", "devices", tree.source(child)))
             continue
         unknown.extend(inner)
-        if device.field in ("disks", "channels", "directories"):
-            if any(one.key == record.key for one in items):
-                raise tree.error(
-                    f"a second <{child.name}> with the target {record.key!r}, expected one", child
-                )
+        keyed = device.field in ("disks", "channels", "directories")
+        if keyed and any(one.key == record.key for one in items):
+            raise tree.error(f"a second <{child.name}> with the target {record.key!r}, expected one", child)
         items.append(record)
     for field, items in found.items():
         fields[field] = items[0] if field == "video" else tuple(items)

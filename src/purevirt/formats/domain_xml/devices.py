@@ -1,7 +1,7 @@
 """The devices of a <domain>: for each kind its table, and how the table's values are those of a record.
 
-`joined` makes a record of values, `split` values of a record; `split` gives None for a device that XML cannot say, which
-is then carried. A kind has a `match` where one element stands for several.
+`joined` makes a record of values, `split` values of a record; `split` gives None for a device that XML cannot say,
+which is then carried. A kind has a `match` where one element stands for several.
 """
 
 from __future__ import annotations
@@ -10,20 +10,17 @@ import re
 from collections.abc import Callable
 
 from purevirt._typing import Any, NamedTuple
-from purevirt.formats.domain_xml import screens
+from purevirt.formats.domain_xml import hardware, screens
 from purevirt.formats.domain_xml.shapes import (
     NUMBER,
     PRESENT,
     SILENT,
     TEXT,
-    YES_NO,
-    Kind,
     Shape,
     Values,
     words,
 )
 from purevirt.model.description import (
-    P9,
     Channel,
     ChannelConnection,
     Console,
@@ -32,11 +29,8 @@ from purevirt.model.description import (
     DiskDevice,
     DiskFormat,
     Interface,
-    PciDevice,
     Rate,
     Serial,
-    UsbController,
-    UsbDevice,
 )
 
 __all__ = ["DEVICES", "Device"]
@@ -330,146 +324,24 @@ def _split_channel(channel: Channel) -> Values | None:
     return values
 
 
-# --- directories and the host's devices
-
-_ACCESS = {"squash": "none", "passthrough": "passthrough", "mapped": "mapped"}
-FILESYSTEM = Shape(
-    (
-        ("@type", "_type", words({"mount": "mount"})),
-        ("@accessmode", "security_model", words(_ACCESS)),
-        ("source/@dir", "path", TEXT),
-        ("target/@dir", "tag", TEXT),
-        *ALIAS,
-    )
-)
-
-
-def _directory(values: Values) -> P9:
-    if "tag" not in values or "path" not in values:
-        raise ValueError("<filesystem> lacks a directory, expected <source dir='…'/> and <target dir='…'/>")
-    return P9(values["tag"], values["path"], values.get("security_model", "passthrough"))
-
-
-def _split_directory(directory: P9) -> Values | None:
-    if directory.security_model not in _ACCESS.values() or not directory.path.startswith("/"):
-        return None
-    return {"_type": "mount", **directory._asdict()}
-
-
-def _hex(most: int, digits: int) -> Kind:
-    def read(text: str) -> int:
-        try:
-            number = int(text, 16 if text.startswith(("0x", "0X")) else 10)
-        except ValueError:
-            number = -1
-        if not 0 <= number <= most:
-            raise ValueError(f"a number up to {most:#x}")
-        return number
-
-    return Kind(read, lambda number: f"{number:#0{digits + 2}x}")
-
-
-HOST_PCI = Shape(
-    (
-        ("@mode", "_mode", words({"subsystem": "subsystem"})),
-        ("@type", "_type", words({"pci": "pci"})),
-        ("@managed", "seize", YES_NO),
-        ("driver/@name", "_driver", words({}, "xen")),
-        ("source/@writeFiltering", "permissive", words({"no": True, "yes": False})),
-        ("source/address/@domain", "domain", _hex(0xFFFF, 4)),
-        ("source/address/@bus", "bus", _hex(0xFF, 2)),
-        ("source/address/@slot", "slot", _hex(0x1F, 2)),
-        ("source/address/@function", "function", _hex(7, 1)),
-        *ALIAS,
-    )
-)
-_BDF = re.compile(r"([0-9a-f]{4}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
-
-
-def _pci(values: Values) -> PciDevice:
-    if "bus" not in values or "slot" not in values:
-        raise ValueError("<hostdev type='pci'> has no address, expected <source><address bus='…' slot='…'/>")
-    address = (
-        f"{values.get('domain', 0):04x}:{values['bus']:02x}:{values['slot']:02x}.{values.get('function', 0)}"
-    )
-    return PciDevice(address, permissive=values.get("permissive"), seize=values.get("seize"))
-
-
-def _split_pci(device: PciDevice) -> Values | None:
-    match = _BDF.fullmatch(device.address or "")
-    if match is None:
-        return None
-    domain, bus, slot, function = (int(group, 16) for group in match.groups())
-    return {
-        "_mode": "subsystem",
-        "_type": "pci",
-        "seize": device.seize,
-        "permissive": device.permissive,
-        "domain": domain,
-        "bus": bus,
-        "slot": slot,
-        "function": function,
-    }
-
-
-HOST_USB = Shape(
-    (
-        ("@mode", "_mode", words({"subsystem": "subsystem"})),
-        ("@type", "_type", words({"usb": "usb"})),
-        ("@managed", "_managed", words({}, "no", "yes")),
-        ("source/address/@bus", "bus", NUMBER),
-        ("source/address/@device", "device", NUMBER),
-        *ALIAS,
-    )
-)
-
-
-def _usb(values: Values) -> UsbDevice | None:
-    if "bus" not in values or "device" not in values:
-        return None  # known by vendor and product: that is not in the model
-    return UsbDevice(values["bus"], values["device"])
-
-
-def _split_usb(device: UsbDevice) -> Values | None:
-    return {"_mode": "subsystem", "_type": "usb", "bus": device.host_bus, "device": device.host_address}
-
-
-CONTROLLER = Shape(
-    (
-        ("@type", "_type", words({"usb": "usb"})),
-        ("@index", "_index", NUMBER),
-        ("@model", "_model", words({"qusb1": 1, "qusb2": 2})),
-        ("@ports", "ports", NUMBER),
-        *ALIAS,
-    )
-)
-
-
-def _controller(values: Values) -> UsbController:
-    version = values.get("_model")
-    return UsbController(None if version is None else "qusb", version, values.get("ports"))
-
-
-def _split_controller(controller: UsbController) -> Values | None:
-    values: Values = {"_type": "usb", "ports": controller.ports}
-    if controller.type == "qusb" and controller.version in (1, 2):
-        values["_model"] = controller.version
-    elif controller.type is not None or controller.version is not None:
-        return None
-    return values
-
-
 DEVICES: tuple[Device, ...] = (
     Device("disk", "disks", DISK, _disk, _split_disk, {"type": ("file", "block", None)}),
     Device(
         "controller",
         "usb_controllers",
-        CONTROLLER,
-        _controller,
-        _split_controller,
+        hardware.CONTROLLER,
+        hardware.controller,
+        hardware.split_controller,
         {"type": ("usb",), "model": ("qusb1", "qusb2", None)},
     ),
-    Device("filesystem", "directories", FILESYSTEM, _directory, _split_directory, {"type": ("mount", None)}),
+    Device(
+        "filesystem",
+        "directories",
+        hardware.FILESYSTEM,
+        hardware.directory,
+        hardware.split_directory,
+        {"type": ("mount", None)},
+    ),
     Device(
         "interface",
         "interfaces",
@@ -499,8 +371,22 @@ DEVICES: tuple[Device, ...] = (
         screens.split_graphics,
         {"type": ("vnc", "sdl", "spice")},
     ),
-    Device("hostdev", "pci_devices", HOST_PCI, _pci, _split_pci, {"mode": ("subsystem",), "type": ("pci",)}),
-    Device("hostdev", "usb_devices", HOST_USB, _usb, _split_usb, {"mode": ("subsystem",), "type": ("usb",)}),
+    Device(
+        "hostdev",
+        "pci_devices",
+        hardware.HOST_PCI,
+        hardware.pci,
+        hardware.split_pci,
+        {"mode": ("subsystem",), "type": ("pci",)},
+    ),
+    Device(
+        "hostdev",
+        "usb_devices",
+        hardware.HOST_USB,
+        hardware.usb,
+        hardware.split_usb,
+        {"mode": ("subsystem",), "type": ("usb",)},
+    ),
     Device("sound", "sound", screens.SOUND, screens.sound, screens.split_sound),
     Device("video", "video", screens.VIDEO, screens.video, screens.split_video),
 )

@@ -13,7 +13,6 @@ from purevirt.formats.domain_xml.shapes import (
     NUMBER,
     ON_OFF,
     PRESENT,
-    SILENT,
     TEXT,
     YES_NO,
     Kind,
@@ -103,6 +102,7 @@ def _at_least_one(text: str) -> int:
 UUIDS = Kind(_read_uuid, str)
 UNIT = Kind(_read_unit, lambda size: "KiB" if size == 1024 else None)
 CPUS = Kind(_read_cpus, lambda text: text if _CPUS.fullmatch(text) else None)
+FILE = Kind(str, lambda text: text if text.startswith("/") else None)
 COUNT = Kind(_at_least_one, NUMBER.write)
 _ACTIONS = ("destroy", "restart", "preserve", "rename-restart")
 ACTION = words({word: Action(word) for word in _ACTIONS})
@@ -154,11 +154,11 @@ ROWS: tuple[tuple[str, str, Any], ...] = (
     ("os/type", "type", words(_OS)),
     ("os/loader/@readonly", "_read_only", YES_NO),
     ("os/loader/@type", "_loader_type", words({"rom": "rom", "pflash": "pflash"})),
-    ("os/loader", "_loader", TEXT),
-    ("os/kernel", "kernel", TEXT),
-    ("os/initrd", "ramdisk", TEXT),
+    ("os/loader", "_loader", FILE),
+    ("os/kernel", "kernel", FILE),
+    ("os/initrd", "ramdisk", FILE),
     ("os/cmdline", "command_line", TEXT),
-    ("os/dtb", "device_tree", TEXT),
+    ("os/dtb", "device_tree", FILE),
     ("os/boot*", "_order", (("@dev", "device", words(_ORDER)),)),
     ("features/acpi", "acpi", PRESENT),
     ("features/apic", "apic", PRESENT),
@@ -249,7 +249,8 @@ def _cpus(values: Values) -> Cpus:
     total, online = values.get("_vcpus", 1), values.get("_online")
     if online is not None and online > total:
         raise ValueError(f"<vcpu>: current is {online}, expected at most the {total} there are")
-    default, affinity = values.get("_cpuset"), (values["_cpuset"],) if "_cpuset" in values else ()
+    default = values.get("_cpuset")
+    affinity: tuple[str, ...] = () if default is None else (default,)
     pins = {pin.get("vcpu", 0): pin.get("cpus", "all") for pin in values.get("_pins", ())}
     if pins:
         length = max(pins) + 1
@@ -257,7 +258,7 @@ def _cpus(values: Values) -> Cpus:
             raise ValueError(f"<vcpupin>: vcpu is {length - 1}, expected one of the {total} there are")
         if default is not None:
             length = total
-        affinity = tuple(pins.get(index, default or "all") for index in range(length))
+        affinity = tuple(str(pins.get(index, default or "all")) for index in range(length))
         if len(affinity) == 1 and total > 1:
             affinity = (*affinity, "all")
     cells = tuple(

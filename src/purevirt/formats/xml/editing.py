@@ -111,7 +111,8 @@ class Edits:
         return parse(self._spliced(), file=self.tree.file)
 
     def _spliced(self) -> bytes:
-        data, pieces, at = self.tree.data, [], 0
+        data, at = self.tree.data, 0
+        pieces: list[bytes] = []
         for start, end, text in sorted(self._splices, key=lambda one: (one[0], one[1] > one[0], -one[1])):
             if start < at and not (start == end == at - 1):
                 continue  # in what is gone
