@@ -102,6 +102,7 @@ def _metadata(
 
 def _devices(tree: Tree, devices: Element, fields: dict[str, Any], unknown: list[Unknown]) -> None:
     found: dict[str, list[Any]] = {}
+    keys: set[tuple[str, str]] = set()
     emulator = False
     for child in devices.children:
         if child.name == "emulator" and not emulator:
@@ -124,8 +125,10 @@ def _devices(tree: Tree, devices: Element, fields: dict[str, Any], unknown: list
             continue
         unknown.extend(inner)
         keyed = device.field in ("disks", "channels", "directories")
-        if keyed and any(one.key == record.key for one in items):
+        if keyed and (device.field, record.key) in keys:
             raise tree.error(f"a second <{child.name}> with the target {record.key!r}, expected one", child)
+        if keyed:
+            keys.add((device.field, record.key))
         items.append(record)
     for field, items in found.items():
         fields[field] = items[0] if field == "video" else tuple(items)

@@ -70,6 +70,7 @@ _FORMATS = {
 _BACKENDS = {"phy": DiskBackend.PHY, "tap": DiskBackend.TAP, "qemu": DiskBackend.QDISK}
 _BUS_WORDS = ("ide", "fdc", "scsi", "virtio", "xen", "usb", "sata")
 
+SERIAL_NUMBER = Kind(str, lambda text: text if re.fullmatch(r"[A-Za-z0-9_.+ -]+", text) else None)
 DISK = Shape(
     (
         ("@type", "_type", words({"file": False, "block": True})),
@@ -87,7 +88,7 @@ DISK = Shape(
         ("target/@removable", "removable", words({"on": True, "off": False})),
         ("readonly", "read_only", PRESENT),
         ("shareable", "shareable", PRESENT),
-        ("serial", "serial", TEXT),
+        ("serial", "serial", SERIAL_NUMBER),
         *ALIAS,
     )
 )

@@ -154,7 +154,8 @@ class _Reading:
         self.comments += 1
 
     def doctype(self, *named: object) -> None:
-        self.fail("a document type is refused, expected none")
+        start = max(self.data.rfind(b"<!DOCTYPE", 0, self.parser.CurrentByteIndex), 0)
+        raise _error(self.data, self.file, "a document type is refused, expected none", start)
 
     def fail(self, message: str) -> NoReturn:
         raise _error(self.data, self.file, message, self.parser.CurrentByteIndex)
