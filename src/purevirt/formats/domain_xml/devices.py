@@ -16,6 +16,7 @@ from purevirt.formats.domain_xml.shapes import (
     PRESENT,
     SILENT,
     TEXT,
+    Kind,
     Shape,
     Values,
     words,
