@@ -99,6 +99,10 @@ def _at_least_one(text: str) -> int:
     return number
 
 
+def _write_genid(text: str) -> str | None:
+    return "" if text == "generate" else text if _UUID.fullmatch(text) else None
+
+
 UUIDS = Kind(_read_uuid, str)
 UNIT = Kind(_read_unit, lambda size: "KiB" if size == 1024 else None)
 CPUS = Kind(_read_cpus, lambda text: text if _CPUS.fullmatch(text) else None)
@@ -134,7 +138,7 @@ ROWS: tuple[tuple[str, str, Any], ...] = (
     ("@id", "_domid", NUMBER),
     ("name", "name", TEXT),
     ("uuid", "uuid", UUIDS),
-    ("genid", "generation_id", Kind(lambda text: text.strip() or "generate", lambda text: text)),
+    ("genid", "generation_id", Kind(lambda text: text.strip() or "generate", _write_genid)),
     ("title", "title", TEXT),
     ("description", "summary", TEXT),
     ("memory/@unit", "_unit", UNIT),
