@@ -332,12 +332,15 @@ def to_values(description: DomainDescription) -> Values:
     values.update((name, getattr(boot, name)) for name in _BOOT)
     if boot.bootloader_arguments and all(len(one.split()) == 1 for one in boot.bootloader_arguments):
         values["_arguments"] = " ".join(boot.bootloader_arguments)
-    values["_order"] = [{"device": device} for device in boot.order]
-    if boot.firmware is Firmware.OVMF and boot.firmware_path is not None:
+    hvm = description.type is DomainType.HVM
+    values["_order"] = [{"device": device} for device in boot.order] if hvm else []
+    if not hvm:
+        pass  # the schema has no firmware there
+    elif boot.firmware is Firmware.OVMF and boot.firmware_path is not None:
         values.update(_loader=boot.firmware_path, _loader_type="pflash", _read_only=True)
     else:
         values["_firmware"] = boot.firmware
-        if boot.loader is not None:
+        if FILE.write(boot.loader or ""):
             values.update(_loader=boot.loader, _loader_type="rom")
     values.update((name, getattr(features, name)) for name in _FEATURES)
     values["_viridian"] = features.viridian == ("defaults",)
