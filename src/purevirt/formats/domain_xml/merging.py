@@ -1,0 +1,118 @@
+"""Changing a text to what is wanted: two canonical elements are compared, and the text is changed where they differ.
+
+So whatever is spelled otherwise than we would spell it stays, unless its meaning changes. Children of one name are told
+apart by their keys where they have one, else by their order.
+"""
+
+from __future__ import annotations
+
+from purevirt.formats.xml import Edits, Element, Made, Tree
+
+__all__ = ["merged"]
+
+_KINDS = ("hostdev", "controller")
+
+
+def merged(tree: Tree, old: Made, new: Made) -> Tree:
+    """The text, which meant `old`, made to mean `new`."""
+    edits = Edits(tree)
+    _merge(edits, tree.root, old, new)
+    return edits.done()
+
+
+def _kind(one: Element | Made) -> tuple[str, str | None]:
+    return one.name, one.attributes.get("type") if one.name in _KINDS else None
+
+
+def _merge(edits: Edits, element: Element, old: Made, new: Made) -> None:
+    if old == new:
+        return
+    if old.attributes != new.attributes or old.text != new.text:
+        for name, value in new.attributes.items():
+            if element.attributes.get(name) != value:
+                edits.set_attribute(element, name, value)
+        for name in old.attributes:
+            if name not in new.attributes and name in element.attributes:
+                edits.set_attribute(element, name, None)
+        if new.text is not None and element.text != new.text:
+            edits.set_text(element, new.text)
+    _merge_children(edits, element, old, new)
+
+
+def _merge_children(edits: Edits, element: Element, old: Made, new: Made) -> None:
+    before, after = _groups(old), _groups(new)
+    there: dict[tuple[str, str | None], list[Element]] = {}
+    for child in element.children:
+        there.setdefault(_kind(child), []).append(child)
+    removed: list[Element] = []
+    added: list[Made | str] = []
+    for kind in dict.fromkeys((*before, *after)):
+        _merge_group(edits, there.get(kind, []), before.get(kind, []), after.get(kind, []), removed, added)
+    texts_before = [one for one in old.children if isinstance(one, str)]
+    texts_after = [one for one in new.children if isinstance(one, str)]
+    for text in texts_before:
+        if text not in texts_after:
+            removed.extend(child for child in element.children if edits.tree.source(child) == text)
+    added.extend(text for text in texts_after if text not in texts_before)
+    for gone in removed:
+        edits.remove(gone)
+    kept = [child for child in element.children if child not in removed]
+    for made in added:
+        same = [child for child in kept if isinstance(made, Made) and _kind(child) == _kind(made)]
+        edits.insert(element, made, same[-1] if same else kept[-1] if kept else None)
+
+
+def _merge_group(
+    edits: Edits,
+    there: list[Element],
+    before: list[Made],
+    after: list[Made],
+    removed: list[Element],
+    added: list[Made | str],
+) -> None:
+    if before == after:
+        return
+    if len(there) != len(before):
+        if len(before) == 0 and len(there) == len(after) == 1 and not after[0].key:
+            _merge(edits, there[0], Made(after[0].name), after[0])  # it is there, and says nothing
+        elif len(before) == 0:
+            added.extend(after)
+        elif len(before) < len(there) and len(there) - len(before) < len(there):
+            pairs = there[: len(before)]
+            _merge_group(edits, pairs, before, after, removed, added)
+        else:
+            added.extend(one for one in after if one not in before)
+        return
+    if len(before) == len(after) == 1:
+        _merge(edits, there[0], before[0], after[0])
+        return
+    start = 0
+    while start < min(len(before), len(after)) and before[start] == after[start]:
+        start += 1
+    stop = 0
+    while stop < min(len(before), len(after)) - start and before[-1 - stop] == after[-1 - stop]:
+        stop += 1
+    middle = list(zip(there[start : len(there) - stop], before[start : len(before) - stop], strict=True))
+    wanted = after[start : len(after) - stop]
+    keyed = {made.key: (child, made) for child, made in middle}
+    if [made.key for _, made in middle if made.key in {one.key for one in wanted}] != [
+        one.key for one in wanted if one.key in keyed
+    ]:
+        removed.extend(child for child, _ in middle)  # in another order
+        added.extend(wanted)
+        return
+    for one in wanted:
+        if one.key in keyed:
+            child, made = keyed.pop(one.key)
+            _merge(edits, child, made, one)
+        else:
+            added.append(one)
+    removed.extend(child for child, _ in keyed.values())
+
+
+def _groups(made: Made) -> dict[tuple[str, str | None], list[Made]]:
+    groups: dict[tuple[str, str | None], list[Made]] = {}
+    for child in made.children:
+        if isinstance(child, Made):
+            groups.setdefault(_kind(child), []).append(child)
+    return groups
