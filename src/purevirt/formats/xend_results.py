@@ -118,6 +118,15 @@ _SCHEDULER_PARAMETERS = read.record(
     SchedulerParameters, scheduler=read.text, weight=read.integer, cap=_maybe_integer
 )
 
+
+def _description(value: object) -> object:
+    """The types of the description's many records are taken from its own annotations, when there is one."""
+    from purevirt.formats.carried import reader
+    from purevirt.model.description import ActiveDescription
+
+    return reader(ActiveDescription)(value)
+
+
 RESULTS: dict[str, read.Reader] = {
     # The host
     "version": read.record(
@@ -186,6 +195,7 @@ RESULTS: dict[str, read.Reader] = {
     "domain_info": _INFO,
     "max_memory": _maybe_integer,
     "vcpus": read.row(_VCPU),
+    "description": _description,
     "block_devices": read.row(_BLOCK),
     "block_stats": _BLOCK_STATS,
     "interfaces": read.row(_INTERFACE),

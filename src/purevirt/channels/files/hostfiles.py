@@ -86,6 +86,14 @@ class HostFiles:
         """What the first CPU is called, and its MHz, as Domain 0's kernel sees it."""
         return procfs.cpu_model(self.root)
 
+    # --- libxl
+
+    def libxl_record(self, domid: int, uuid: str) -> str | None:
+        """What libxl keeps of a running domain, JSON; None if it keeps nothing. For root's eyes."""
+        from purevirt.channels.files import libxl
+
+        return libxl.record(self.root, domid, uuid)
+
     # --- counters
 
     def block_counters(self, domid: int, number: int) -> BlockCounters | None:
