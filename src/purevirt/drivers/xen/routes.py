@@ -102,7 +102,7 @@ _READS = {
     "description": (
         "virDomainGetXMLDesc",
         "hsf: getdomaininfo; libxl's record; devices, sizes and terminals from the store",
-        "s: memory, vCPUs, devices, terminals; nothing of how it boots",
+        "s: memory, vCPUs, devices; nothing of how it boots",
         "d",
     ),
     "block_devices": (None, "hs: identity by getdomaininfo; devices from the store", "s", "d"),
