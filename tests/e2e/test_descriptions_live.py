@@ -71,9 +71,11 @@ def test_a_domain_of_xls(dom0: lab.Host, guests: Guests, kind: str) -> None:
     agree(described(dom0, name, "--inactive"), listed(dom0, name))
 
 
-def test_domain_0(dom0: lab.Host) -> None:
-    said = described(dom0, "Domain-0")
+@pytest.mark.parametrize("options", [(), ("--inactive",)])
+def test_domain_0_whose_record_says_next_to_nothing(dom0: lab.Host, options: tuple[str, ...]) -> None:
+    said = described(dom0, "Domain-0", *options)
     assert (said["name"], said["uuid"]) == ("Domain-0", "00000000-0000-0000-0000-000000000000")
+    assert abs(said["memory"]["kib"] - listed(dom0, "Domain-0")["b_info"]["target_memkb"]) < 1024
 
 
 def test_a_disk_that_is_plugged_in_and_out(dom0: lab.Host, guests: Guests) -> None:

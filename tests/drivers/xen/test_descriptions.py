@@ -191,8 +191,9 @@ def test_a_record_that_makes_no_sense_is_an_error_with_its_path() -> None:
         rewrite(host, lambda known: known["b_info"].update(max_memkb="much"))
         with pytest.raises(
             errors.ConfigError, match=r"libxl-json: b_info.max_memkb: expected a number, found 'much'"
-        ):
+        ) as caught:
             connection.lookup_by_name("test").description()
+        assert (caught.value.operation, caught.value.channel) == ("description", "files")
 
 
 def test_the_daemon_tells_a_reader_all_but_passwords() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from purevirt._typing import TYPE_CHECKING
 from purevirt.drivers.xen import storepaths as paths
 from purevirt.drivers.xen.connected import Connected, served, shown
-from purevirt.errors import Denied
+from purevirt.errors import ConfigError, Denied
 from purevirt.model import Channel, DomainRef
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class DescriptionReads(Connected):
         facts = await self._facts(info.domid)
         if measured:
             await self._find(info.ref, "description")  # what has gone meanwhile has left half of the facts
-        if live or record is None:
+        if live or record is None or not record.name:  # Domain 0's says next to nothing
             record = overlaid.description(record, info, facts)
         return overlaid.active(record, info, facts)
 
@@ -100,4 +100,14 @@ class DescriptionReads(Connected):
         from purevirt.channels.files.libxl import record_path
         from purevirt.formats.libxl_json import parse
 
-        return parse(text, file=record_path(self._files.root, info.domid, str(info.uuid))).description
+        path = record_path(self._files.root, info.domid, str(info.uuid))
+        try:
+            return parse(text, file=path).description
+        except ConfigError as error:
+            error.operation, error.domain, error.channel, error.path = (
+                "description",
+                shown(info.ref),
+                "files",
+                path,
+            )
+            raise

@@ -130,8 +130,7 @@ def described(record: dict[str, Any], file: str) -> DomainDescription:
         if value is not None and value != ():
             parts[owner][field] = value
     fields = parts[""]
-    if "name" not in fields:
-        raise objects.object("c_info").error("name", "the name of a domain", None)
+    fields.setdefault("name", "")  # Domain 0's has none
     _basics(objects, parts)
     _processors(objects, parts["cpus"])
     _features(objects, parts)
