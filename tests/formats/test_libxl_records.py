@@ -255,11 +255,11 @@ def test_a_pci_device() -> None:
 def test_what_is_not_known_is_kept_with_its_place() -> None:
     described = read({"later": [1], "disks": [{"vdev": "xvda", "speed": 3}]}, bootloader_restrict="True")
     assert set(described.unknown) == {
-        Unknown("libxl", "later", "[1]"),
-        Unknown("libxl", "b_info.bootloader_restrict", '"True"'),
-        Unknown("libxl", "disks[0].speed", "3"),
+        Unknown("libxl-json", "later", "[1]"),
+        Unknown("libxl-json", "b_info.bootloader_restrict", '"True"'),
+        Unknown("libxl-json", "disks[0].speed", "3"),
     }
-    assert read({"vfbs": [{"devid": 0}]}, "hvm").unknown == (Unknown("libxl", "vfbs", '[{"devid": 0}]'),)
+    assert read({"vfbs": [{"devid": 0}]}, "hvm").unknown == (Unknown("libxl-json", "vfbs", '[{"devid": 0}]'),)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ VALUES: dict[str, list[Any]] = {
                 disks=(Disk("xvda", "/dev/vg/web", DiskFormat.RAW, DiskBackend.PHY),),
                 graphics=(Graphics(GraphicsType.VNC, password="s"),),
                 interfaces=(DescribedInterface("00:16:3e:11:22:33", colo=(("forwarddev", "eth1"),)),),
-                unknown=(Unknown("libxl", "b_info.new", "1"),),
+                unknown=(Unknown("libxl-json", "b_info.new", "1"),),
             ),
             LiveDescription(3, "/dev/pts/1", 5900, ("vif3.0",), 2),
         ),

@@ -106,11 +106,14 @@ def test_a_running_domain_has_more() -> None:
 def test_no_password_is_left_wherever_it_stood() -> None:
     secret = RECORD._replace(
         graphics=(Graphics(GraphicsType.VNC, password="s3cret"),),
-        unknown=(Unknown("libxl", "vfbs", '[{"vnc": {"passwd": "s3cret"}}]'), Unknown("libxl", "later", "1")),
+        unknown=(
+            Unknown("libxl-json", "vfbs", '[{"vnc": {"passwd": "s3cret"}}]'),
+            Unknown("libxl", "later", "1"),
+        ),
     )
     cleaned = overlaid.without_secrets(secret)
     assert "s3cret" not in repr(cleaned)
-    assert cleaned.unknown == (Unknown("libxl", "later", "1"),)
+    assert cleaned.unknown == (Unknown("libxl-json", "later", "1"),)
 
 
 # --- the operation

@@ -364,4 +364,4 @@ def _unknown(objects: _Record) -> Iterable[Unknown]:
     for values in objects.made:
         values.pass_over(*_DERIVED.get(values.place, ()))
         for key, value in values.unasked().items():
-            yield Unknown("libxl", values.at(key), json.dumps(value, ensure_ascii=False))
+            yield Unknown("libxl-json", values.at(key), json.dumps(value, ensure_ascii=False))
