@@ -108,7 +108,7 @@ def test_no_password_is_left_wherever_it_stood() -> None:
         graphics=(Graphics(GraphicsType.VNC, password="s3cret"),),
         unknown=(
             Unknown("libxl-json", "vfbs", '[{"vnc": {"passwd": "s3cret"}}]'),
-            Unknown("libxl", "later", "1"),
+            Unknown("libxl-json", "later", "1"),
         ),
     )
     cleaned = overlaid.without_secrets(secret)
@@ -186,7 +186,7 @@ def test_without_a_record_hypervisor_and_store_tell() -> None:
             recorded.cpus,
         ]
         assert told.disks[0][:3] == recorded.disks[0][:3]
-        assert told.interfaces == recorded.interfaces
+        assert [nic[:2] for nic in told.interfaces] == [nic[:2] for nic in recorded.interfaces]
 
 
 def test_a_record_that_makes_no_sense_is_an_error_with_its_path() -> None:

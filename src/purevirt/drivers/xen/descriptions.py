@@ -50,7 +50,7 @@ class DescriptionReads(Connected):
         facts = await self._facts(info.domid)
         if measured:
             await self._find(info.ref, "description")  # what has gone meanwhile has left half of the facts
-        if live or record is None or not record.name:  # Domain 0's says next to nothing
+        if live or record is None:
             record = overlaid.description(record, info, facts)
         return overlaid.active(record, info, facts)
 
@@ -93,7 +93,8 @@ class DescriptionReads(Connected):
         )
 
     def _record(self, info: DomainInfo) -> DomainDescription | None:
-        assert info.domid is not None
+        if not info.domid:
+            return None  # Domain 0's, which xen-init-dom0 writes, has nothing in it, not even a name
         text = self._files.libxl_record(info.domid, str(info.uuid))
         if text is None:
             return None

@@ -130,7 +130,8 @@ def described(record: dict[str, Any], file: str) -> DomainDescription:
         if value is not None and value != ():
             parts[owner][field] = value
     fields = parts[""]
-    fields.setdefault("name", "")  # Domain 0's has none
+    if "name" not in fields:
+        raise objects.object("c_info").error("name", "the name of a domain", None)
     _basics(objects, parts)
     _processors(objects, parts["cpus"])
     _features(objects, parts)
@@ -140,10 +141,6 @@ def described(record: dict[str, Any], file: str) -> DomainDescription:
         objects.made.extend(devices)
         if devices:
             fields[field] = tuple(read(device, index) for index, device in enumerate(devices))
-    usual = fields["type"] is DomainType.HVM  # which libxl writes out: a card is emulated for HVM alone
-    fields["interfaces"] = tuple(
-        nic._replace(emulated=None) if nic.emulated is usual else nic for nic in fields.get("interfaces", ())
-    )
     _screens(objects, fields)
     unknown = tuple(_unknown(objects))
     if unknown:
