@@ -77,6 +77,14 @@ def test_devices(purevirt: Terminal) -> None:
     assert purevirt.json("domifstat", "test")["vif1.0"]["rx_bytes"] >= 0
 
 
+def test_dumpxml_prints_the_model_as_json(purevirt: Terminal) -> None:
+    said = purevirt.json("dumpxml", "test", "--inactive")
+    assert (said["name"], said["type"], said["memory"]["kib"]) == ("test", "pv", 262144)
+    assert [disk["target"] for disk in said["disks"]] == ["xvda"]
+    assert purevirt.json("-r", "dumpxml", "test")["uuid"] == said["uuid"]
+    assert purevirt.json("dumpxml", "test", "--security-info")["graphics"] == []
+
+
 def test_domstats_has_libvirts_names(purevirt: Terminal) -> None:
     shown = purevirt("domstats", "test")
     for name in (

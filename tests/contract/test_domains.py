@@ -234,3 +234,40 @@ def test_statistics_can_be_of_one_group(do: Caller, either: Any, facts: Facts) -
         assert stats.vcpus is None
     with pytest.raises(ValueError, match="unknown group balloons"):
         do(either.domain_stats, ["balloons"])
+
+
+def test_a_description_says_what_the_domain_was_made_of(do: Caller, rw: Any, facts: Facts) -> None:
+    for guest in facts.guests:
+        described = do(do(rw.lookup_by_name, guest.name).description)
+        assert (described.name, str(described.uuid)) == (guest.name, guest.uuid)
+        assert described.type is DomainType(guest.type)
+        assert described.memory.kib == guest.memory_kib
+        assert (described.cpus.online, described.cpus.maximum) == (guest.vcpus, None)
+        assert [disk.target for disk in described.disks] == [disk["target"] for disk in guest.disks]
+        assert [disk.source for disk in described.disks] == [disk["source"] for disk in guest.disks]
+        assert [nic.mac for nic in described.interfaces] == [nic["mac"] for nic in guest.vifs]
+        assert [nic.bridge for nic in described.interfaces] == [nic["bridge"] for nic in guest.vifs]
+
+
+def test_a_description_without_root_tells_the_same_of_memory_cpus_and_devices(
+    do: Caller, rw: Any, alone: Any, facts: Facts
+) -> None:
+    known = do(do(rw.lookup_by_name, facts.pv.name).description)
+    seen = do(do(alone.lookup_by_name, facts.pv.name).description)
+    assert (seen.name, seen.uuid, seen.type, seen.memory) == (
+        known.name,
+        known.uuid,
+        known.type,
+        known.memory,
+    )
+    assert (seen.cpus.online, seen.cpus.maximum) == (known.cpus.online, known.cpus.maximum)
+    assert [disk[:2] for disk in seen.disks] == [disk[:2] for disk in known.disks]
+    assert [nic[:2] for nic in seen.interfaces] == [nic[:2] for nic in known.interfaces]
+
+
+def test_what_only_a_running_domain_has(do: Caller, rw: Any, facts: Facts) -> None:
+    domain = do(rw.lookup_by_name, facts.pv.name)
+    live = do(domain.live_description)
+    assert live.domid == facts.pv.domid
+    assert list(live.interface_names) == [nic.device for nic in do(domain.interfaces)]
+    assert 1 <= live.vcpus_online <= facts.pv.vcpus

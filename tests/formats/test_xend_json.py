@@ -48,6 +48,18 @@ from purevirt.model import (
     VcpuState,
 )
 from purevirt.model.capabilities import Choice, CpuPlace, HostCell, HostCpu, Support, Toggle
+from purevirt.model.description import (
+    ActiveDescription,
+    Disk,
+    DiskBackend,
+    DiskFormat,
+    DomainDescription,
+    Graphics,
+    GraphicsType,
+    LiveDescription,
+    Unknown,
+)
+from purevirt.model.description import Interface as DescribedInterface
 
 HANDLE = bytes.fromhex("66958a4b3f0c4d3e9a51d3c0ffee0042")
 INFO = DomainInfo(
@@ -136,6 +148,21 @@ VALUES: dict[str, list[Any]] = {
     "domain_info": [INFO],
     "max_memory": [1, None],
     "vcpus": [(VCPU, VCPU._replace(state=VcpuState.OFFLINE))],
+    "description": [
+        ActiveDescription(DomainDescription("web"), LiveDescription(3)),
+        ActiveDescription(
+            DomainDescription(
+                "web \udcff",
+                DomainType.HVM,
+                UUID(bytes=HANDLE),
+                disks=(Disk("xvda", "/dev/vg/web", DiskFormat.RAW, DiskBackend.PHY),),
+                graphics=(Graphics(GraphicsType.VNC, password="s"),),
+                interfaces=(DescribedInterface("00:16:3e:11:22:33", colo=(("forwarddev", "eth1"),)),),
+                unknown=(Unknown("libxl-json", "b_info.new", "1"),),
+            ),
+            LiveDescription(3, "/dev/pts/1", 5900, ("vif3.0",), 2),
+        ),
+    ],
     "block_devices": [(DISK, DISK._replace(source=None, format=None))],
     "block_stats": [BlockStats(1, 2, 3, 4, 5)],
     "interfaces": [(NIC,)],

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from purevirt._typing import Protocol
+from purevirt._typing import TYPE_CHECKING, Protocol
 from purevirt.model import (
     Access,
     BlockDevice,
@@ -42,6 +42,9 @@ from purevirt.model import (
     Vcpu,
     VcpuCount,
 )
+
+if TYPE_CHECKING:
+    from purevirt.model.description import ActiveDescription
 
 __all__ = ["Driver", "EventStream"]
 
@@ -107,6 +110,9 @@ class Driver(Protocol):
     async def max_memory(self, ref: DomainRef) -> int | None: ...
     async def vcpus(self, ref: DomainRef) -> tuple[Vcpu, ...]: ...
     async def scheduler_parameters(self, ref: DomainRef) -> SchedulerParameters: ...
+    async def description(
+        self, ref: DomainRef, live: bool = True, security_info: bool = False
+    ) -> ActiveDescription: ...
     async def block_devices(self, ref: DomainRef) -> tuple[BlockDevice, ...]: ...
     async def block_stats(self, ref: DomainRef, target: str) -> BlockStats: ...
     async def interfaces(self, ref: DomainRef) -> tuple[Interface, ...]: ...

@@ -175,6 +175,15 @@ _SUPPORT = read.record(
     choices=read.row(read.record(Choice, name=read.text, values=read.row(read.text))),
 )
 
+
+def _description(value: object) -> object:
+    """The types of the description's many records are taken from its own annotations, when there is one."""
+    from purevirt.formats.carried import reader
+    from purevirt.model.description import ActiveDescription
+
+    return reader(ActiveDescription)(value)
+
+
 RESULTS: dict[str, read.Reader] = {
     # The host
     "version": read.record(
@@ -254,6 +263,7 @@ RESULTS: dict[str, read.Reader] = {
     "domain_info": _INFO,
     "max_memory": _maybe_integer,
     "vcpus": read.row(_VCPU),
+    "description": _description,
     "block_devices": read.row(_BLOCK),
     "block_stats": _BLOCK_STATS,
     "interfaces": read.row(_INTERFACE),

@@ -318,7 +318,7 @@ class Machine:
             "xenconsoled": self._consoles,
             "xend": XendPart(root),
         }
-        toolstack = Toolstack(self._xen)
+        toolstack = Toolstack(self._xen, root)
         try:
             await self._xen.start()
             await self._store.start()

@@ -22,6 +22,7 @@ from purevirt.host.guest.behaviour import Behaviour
 from purevirt.host.guests import Guests
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.host.storenodes import Disk, Interface, Node, disk_number, domain_0_nodes, domain_nodes
+from purevirt.programs.records import Records
 from purevirt.wire.hypercall.subops import (
     ShutdownCode,
 )
@@ -92,8 +93,10 @@ class Machinery(Protocol):
 class Toolstack:
     """Builds, renames and ends domains. `connect` it to the store first, and after each restart of xenstored."""
 
-    def __init__(self, part: Machinery) -> None:
+    def __init__(self, part: Machinery, root: str) -> None:
+        """`root` is where the files of the host are."""
         self._part = part
+        self._records = Records(root)
         self._client: StoreClient | None = None
         self._residents: dict[int, Resident] = {}
         self._lock = asyncio.Lock()
@@ -190,6 +193,7 @@ class Toolstack:
 
         await self._store.transaction(body)
         resident.name = name
+        self._records.write(resident.domid, resident.uuid, name, resident.settings)
 
     async def _create(
         self,
@@ -256,6 +260,7 @@ class Toolstack:
                 console=(seed.console_gfn, seed.console_port),
             )
             await self._write(list(nodes))
+            self._records.write(domid, identity, name, settings)
             await self._store.introduce(domid, seed.store_gfn, seed.store_port)
         except BaseException:
             part.hypervisor.destroy(domid)
@@ -278,6 +283,7 @@ class Toolstack:
     async def _clean(self, resident: Resident) -> None:
         """Take its nodes out of the store, as after its end."""
         domid = resident.domid
+        self._records.remove(domid, resident.uuid)
         with contextlib.suppress(OperationError):
             await self._store.release(domid)  # unless xenstored has seen its end already
         gone = [f"/local/domain/{domid}", f"/libxl/{domid}"]

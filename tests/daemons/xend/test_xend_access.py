@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from purevirt.channels.files.libxl import record_path
 from purevirt.daemons.xend import access, audit
 from purevirt.daemons.xend.access import Doorman
 from purevirt.daemons.xend.audit import DENIALS, AuditLog
@@ -49,6 +50,29 @@ def test_every_change_is_refused_and_noted(tmp_path: Path, caller: Caller) -> No
             assert {(line["uid"], line["role"], line["result"]) for line in lines} == {
                 (caller.uid, caller.role.name.lower(), "denied")
             }
+
+    asyncio.run(main())
+
+
+def give_screen(record: Path) -> None:
+    """With a password, in libxl's record of a domain."""
+    known = json.loads(record.read_text().rstrip("\0"))
+    record.write_text(json.dumps({**known, "vfbs": [{"vnc": {"passwd": "s3cret"}}]}))
+
+
+def test_passwords_are_told_to_administrators_who_ask(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(30), both(tmp_path) as (host, xend):
+            resident = host.toolstack.find("test")
+            give_screen(Path(record_path(host.root, resident.domid, str(resident.uuid))))
+            for caller in (READER, OPERATOR, ADMIN):
+                told = await xend.call("description", "test", by=caller)
+                assert [screen.password for screen in told.description.graphics] == [None]
+            for caller in (READER, OPERATOR):
+                with pytest.raises(Denied, match="told to administrators only"):
+                    await xend.call("description", "test", by=caller, security_info=True)
+            told = await xend.call("description", "test", security_info=True)
+            assert [screen.password for screen in told.description.graphics] == ["s3cret"]
 
     asyncio.run(main())
 

@@ -79,7 +79,7 @@ class World:
         self.guests = Guests(self.hypervisor, self.bus)
         Dom0Files(self.root, self.hypervisor).write()
         self.store = await self.connect()
-        self.toolstack = _Toolstack(self)
+        self.toolstack = _Toolstack(self, self.root)
         await self.toolstack.connect(self.store)
         await self.toolstack.boot()
 

@@ -207,6 +207,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "max_memory": lambda c: c.lookup_by_name("test").max_memory(),
     "vcpus": lambda c: c.lookup_by_name("test").vcpus(),
     "scheduler_parameters": lambda c: c.lookup_by_name("test").scheduler_parameters(),
+    "description": lambda c: c.lookup_by_name("test").description(),
     "block_devices": lambda c: c.lookup_by_name("test").block_devices(),
     "block_stats": lambda c: c.lookup_by_name("test").block_stats("xvda"),
     "interfaces": lambda c: c.lookup_by_name("test").interfaces(),

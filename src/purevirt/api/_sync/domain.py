@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from purevirt.api._sync.connection import Connection
     from purevirt.drivers.base import Driver
     from purevirt.model import SchedulerParameters, ShutdownMode, Trigger, VcpuCount
+    from purevirt.model.description import DomainDescription, LiveDescription
 __all__ = ["Domain"]
 
 
@@ -103,6 +104,33 @@ class Domain:
     def vcpus(self) -> tuple[Vcpu, ...]:
         """Its vCPUs, offline ones included (`virDomainGetVcpus`). Hypervisor."""
         return run_blocking(self._driver.vcpus(self._ref))
+
+    def description(self, *, live: bool = True, security_info: bool = False) -> DomainDescription:
+        """What would make another domain like it: libxl's record, with what is true now. Hypervisor; read-only: store.
+
+        With `live` False: the record alone, as it was made, if libxl made it. `security_info`: with passwords; Denied
+        if this user may not see them. ConfigError if the record makes no sense. Without root and without the Xen
+        daemon there is no record, and the store says nothing of how it boots.
+        """
+        found = run_blocking(self._driver.description(self._ref, live, security_info))
+        return found.description
+
+    def live_description(self) -> LiveDescription:
+        """What it was given when it started: its console's terminal, its screen's port, its interfaces' names here."""
+        return run_blocking(self._driver.description(self._ref)).live
+
+    def xml(self, *, inactive: bool = False, security_info: bool = False) -> str:
+        """Its description as libvirt's XML (`virDomainGetXMLDesc`). As `description`.
+
+        `inactive`: without what only the running domain has.
+        """
+        from importlib import import_module
+
+        domain_xml = import_module("purevirt.formats.domain_xml")
+        found = run_blocking(self._driver.description(self._ref, not inactive, security_info))
+        live = None if inactive else found.live
+        text: str = domain_xml.format(found.description, live=live, security_info=security_info).text()
+        return text
 
     def block_devices(self) -> tuple[BlockDevice, ...]:
         """Its disks, by number. Store."""

@@ -1,6 +1,6 @@
-"""What Domain 0's kernel shows as files: no hypercalls, no root.
+"""What Domain 0's kernel shows as files: no hypercalls, no root; and, for root, what libxl keeps there.
 
-`hostfiles`: the one class that others use.  `sysfs`, `procfs`: where everything is and how it reads.
+`hostfiles`: the one class that others use.  `sysfs`, `procfs`, `libxl`: where everything is and how it reads.
 `reading`: files as text and numbers.
 
 A file that is not there is None: the feature is missing, or its device has just vanished. A file that is

@@ -104,6 +104,14 @@ class HostFiles:
 
         return installed.find(self.root, installed.OVMF, version)
 
+    # --- libxl
+
+    def libxl_record(self, domid: int, uuid: str) -> str | None:
+        """What libxl keeps of a running domain, JSON; None if it keeps nothing. For root's eyes."""
+        from purevirt.channels.files import libxl
+
+        return libxl.record(self.root, domid, uuid)
+
     # --- counters
 
     def block_counters(self, domid: int, number: int) -> BlockCounters | None:

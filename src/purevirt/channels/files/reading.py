@@ -7,7 +7,7 @@ import os
 
 from purevirt.errors import ChannelUnavailable, RemoteProtocolError
 
-__all__ = ["CHANNEL", "read_number", "read_text", "unreadable"]
+__all__ = ["CHANNEL", "read_bytes", "read_number", "read_text", "unreadable"]
 
 CHANNEL = "files"
 
@@ -16,11 +16,11 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO)
 _LIMIT = 1 << 22  # no file here is longer; what is, is none of the kernel's
 
 
-def read_text(path: str) -> str | None:
-    """A file's text, without white space at its ends; None if there is no such file.
+def read_bytes(path: str) -> bytes | None:
+    """What is in a file; None if there is no such file.
 
     ChannelUnavailable: it is there and cannot be read (EACCES …). RemoteProtocolError: it is longer than any
-    file of the kernel's. Bytes that are no UTF-8 are kept, escaped.
+    file here.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -40,7 +40,16 @@ def read_text(path: str) -> str | None:
         raise ChannelUnavailable(
             f"{path} cannot be read: {error.strerror}", channel=CHANNEL, path=path, errno=error.errno
         ) from error
-    return b"".join(parts).decode("utf-8", "backslashreplace").strip()
+    return b"".join(parts)
+
+
+def read_text(path: str) -> str | None:
+    """A file's text, without white space at its ends; None if there is no such file. As `read_bytes`.
+
+    Bytes that are no UTF-8 are kept, escaped.
+    """
+    data = read_bytes(path)
+    return None if data is None else data.decode("utf-8", "backslashreplace").strip()
 
 
 def read_number(path: str) -> int | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from purevirt.daemons.xend import arguments as args
 from purevirt.daemons.xend.arguments import Argument
 from purevirt.daemons.xend.work import Operation, Work
+from purevirt.errors import Denied
 from purevirt.model import STATS_GROUPS, Caller, Event, Role
 
 __all__ = ["LONGEST_WAIT", "READS"]
@@ -43,6 +44,18 @@ async def _journal(work: Work) -> list[Event]:
 
 async def _whoami(work: Work) -> Caller:
     return work.caller
+
+
+async def _description(work: Work) -> object:
+    """Passwords are an administrator's to see, and only if he asks."""
+    secrets = work.arguments["security_info"]
+    if secrets and work.caller.role < Role.ADMIN:
+        raise Denied(
+            f"description: passwords are told to administrators only, and user {work.caller.uid} is none",
+            operation="description",
+            channel="daemon",
+        )
+    return await work.driver.description(work.ref, work.arguments["live"], secrets)
 
 
 READS: Mapping[str, Operation] = {
@@ -82,6 +95,12 @@ READS: Mapping[str, Operation] = {
     "domain_info": _about("domain_info"),
     "max_memory": _about("max_memory"),
     "vcpus": _about("vcpus"),
+    "description": Operation(
+        Role.READER,
+        _description,
+        True,
+        {"live": Argument(args.flag, True), "security_info": Argument(args.flag, False)},
+    ),
     "block_devices": _about("block_devices"),
     "block_stats": _about("block_stats", target=Argument(args.text)),
     "interfaces": _about("interfaces"),

@@ -111,6 +111,12 @@ _READS = {
     "max_memory": ("virDomainGetMaxMemory", "h: max_pages of getdomaininfo", "s: memory/static-max", "d"),
     "vcpus": ("virDomainGetVcpus", "h: getvcpuinfo, getvcpuaffinity", _NO_HYPERCALLS, "d"),
     "scheduler_parameters": ("virDomainGetSchedulerParameters", "h: scheduler_op", _NO_HYPERCALLS, "d"),
+    "description": (
+        "virDomainGetXMLDesc",
+        "hsf: getdomaininfo; libxl's record; devices, sizes and terminals from the store",
+        "s: memory, vCPUs, devices; nothing of how it boots",
+        "d",
+    ),
     "block_devices": (None, "hs: identity by getdomaininfo; devices from the store", "s", "d"),
     "block_stats": ("virDomainBlockStats", "hsf: backend's sysfs", "sf", "d"),
     "interfaces": (None, "hs: identity by getdomaininfo; devices from the store", "s", "d"),

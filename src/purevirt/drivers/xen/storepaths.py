@@ -8,6 +8,8 @@ from __future__ import annotations
 __all__ = [
     "DOMAINS",
     "all_devices",
+    "console_tty",
+    "cpu_availability",
     "cpus",
     "devices",
     "guest_devices",
@@ -16,7 +18,9 @@ __all__ = [
     "memory_target",
     "name",
     "pool_name",
+    "video_memory",
     "vm",
+    "vnc_port",
 ]
 
 DOMAINS = "/local/domain"
@@ -41,6 +45,11 @@ def cpus(domid: int) -> str:
     return f"/local/domain/{domid}/cpu"
 
 
+def cpu_availability(domid: int, vcpu: int) -> str:
+    """ "online" or "offline": what the guest was asked for."""
+    return f"/local/domain/{domid}/cpu/{vcpu}/availability"
+
+
 def memory_target(domid: int) -> str:
     """KiB the guest was asked to balloon to."""
     return f"/local/domain/{domid}/memory/target"
@@ -49,6 +58,21 @@ def memory_target(domid: int) -> str:
 def memory_static_max(domid: int) -> str:
     """KiB the domain was built to hold at most."""
     return f"/local/domain/{domid}/memory/static-max"
+
+
+def video_memory(domid: int) -> str:
+    """KiB of an HVM domain's memory that are its graphics card's, beside the target."""
+    return f"/local/domain/{domid}/memory/videoram"
+
+
+def console_tty(domid: int) -> str:
+    """The terminal that xenconsoled, or QEMU, serves its first console at."""
+    return f"/local/domain/{domid}/console/tty"
+
+
+def vnc_port(domid: int) -> str:
+    """Where QEMU serves its screen."""
+    return f"/local/domain/{domid}/console/vnc-port"
 
 
 def libxl_type(domid: int) -> str:

@@ -1,7 +1,8 @@
 """Domains as they are described: one model for libvirt's XML, xl's configuration files and what libxl records.
 
 `domain` has the whole; its parts are in `processors`, `boot`, `platform`, `storage`, `network`, `display`,
-`characters` and `passthrough`; `comparing` says where two descriptions differ.
+`characters` and `passthrough`; `live` is what a running one has beyond it; `comparing` says where two descriptions
+differ.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from purevirt.model.description.display import (
     Video,
 )
 from purevirt.model.description.domain import DomainDescription, Unknown
+from purevirt.model.description.live import ActiveDescription, LiveDescription
 from purevirt.model.description.network import Interface, Rate
 from purevirt.model.description.passthrough import (
     MemoryRange,
@@ -52,6 +54,7 @@ from purevirt.model.description.storage import P9, Colo, Disk, DiskBackend, Disk
 __all__ = [
     "P9",
     "Action",
+    "ActiveDescription",
     "Altp2m",
     "Boot",
     "BootDevice",
@@ -79,6 +82,7 @@ __all__ = [
     "Interface",
     "Keyboard",
     "Lifecycle",
+    "LiveDescription",
     "Memory",
     "MemoryRange",
     "NumaNode",
