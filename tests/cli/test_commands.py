@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from purevirt import testing
+from purevirt import formats, testing
 from purevirt.cli.app import COMMANDS, run
 from tests.support.terminal import Terminal
 
@@ -83,6 +83,17 @@ def test_dumpxml_prints_the_model_as_json(purevirt: Terminal) -> None:
     assert [disk["target"] for disk in said["disks"]] == ["xvda"]
     assert purevirt.json("-r", "dumpxml", "test")["uuid"] == said["uuid"]
     assert purevirt.json("dumpxml", "test", "--security-info")["graphics"] == []
+
+
+def test_dumpxml_prints_what_can_be_read_again(purevirt: Terminal) -> None:
+    text = purevirt("dumpxml", "test")
+    assert text.startswith("<domain type='xen' id='1'>")
+    assert "<target dev='vif1.0'/>" in text
+    inactive = purevirt("dumpxml", "test", "--inactive")
+    assert "vif1.0" not in inactive
+    assert formats.parse(text).description == formats.parse(inactive).description
+    config = purevirt("domxml-to-native", "xen-xl", "--domain", "test")
+    assert formats.parse(config).description == formats.parse(text).description
 
 
 def test_domstats_has_libvirts_names(purevirt: Terminal) -> None:

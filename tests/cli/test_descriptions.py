@@ -50,7 +50,7 @@ def test_a_record_is_converted_to_a_file(call: Call) -> None:
         "xen-xl cannot say: memory.kib = 524287 instead of 524288\n",
     )
     assert formats.parse(Path("web.cfg").read_text()).description == formats.parse(RECORD).description
-    assert call("convert", "web.cfg")[1] == Path("web.cfg").read_text()
+    assert call("convert", "web.cfg", "--to", "xen-xl")[1] == Path("web.cfg").read_text()
 
 
 def test_a_file_is_not_replaced_unless_told_to(call: Call) -> None:
@@ -93,7 +93,7 @@ def test_a_record_as_it_is_on_a_host(call: Call) -> None:
     assert record.read_bytes().endswith(b"\0")
     status, out, _ = call("convert", str(record))
     assert status == 0
-    assert "kernel = " in out
+    assert "<kernel>" in out
 
 
 def test_strict_refuses_what_cannot_be_said(call: Call) -> None:
@@ -106,7 +106,7 @@ def test_strict_refuses_what_cannot_be_said(call: Call) -> None:
 
 def test_a_conversion_as_json(call: Call) -> None:
     Path("record").write_text(RECORD)
-    status, out, _ = call("convert", "record", "--json")
+    status, out, _ = call("convert", "record", "--to", "xen-xl", "--json")
     said = json.loads(out)
     assert status == 0
     assert said["from"] == "libxl-json"
@@ -117,7 +117,7 @@ def test_a_conversion_as_json(call: Call) -> None:
 def test_standard_input_is_read(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     stdin = io.TextIOWrapper(io.BytesIO(CONFIG.encode()))
     monkeypatch.setattr("sys.stdin", stdin)
-    assert call("convert", "-")[1] == CONFIG
+    assert call("convert", "-", "--to", "xen-xl")[1] == CONFIG
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_standard_input_is_read(call: Call, monkeypatch: pytest.MonkeyPatch) -> 
         (["nothing.cfg"], 1, "cannot read nothing.cfg: No such file"),
         (["."], 1, "cannot read .: Is a directory"),
         (["web.cfg", "no/where.cfg"], 1, "cannot write no/where.cfg: No such file"),
-        (["web.cfg", "--to", "libxl-json"], 2, "is not 'xen-xl'"),
+        (["web.cfg", "--to", "libxl-json"], 2, "is not one of 'xml', 'xen-xl'"),
         (["empty"], 2, "empty: an empty file describes no domain"),
-        (["page"], 2, "page: this is XML"),
+        (["page"], 2, "page:1:1: expected <domain>, found <html>"),
     ],
 )
 def test_what_cannot_be_converted(call: Call, arguments: list[str], status: int, message: str) -> None:
@@ -139,6 +139,37 @@ def test_what_cannot_be_converted(call: Call, arguments: list[str], status: int,
     assert found == status
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_configuration_file_becomes_xml_and_back(call: Call) -> None:
+    Path("web.cfg").write_text(CONFIG)
+    assert call("convert", "web.cfg", "web.xml") == (0, "", "")
+    assert call("validate", "web.xml") == (0, "web.xml: valid xml, PV domain 'web'\n", "")
+    back = call("convert", "web.xml")[1]
+    assert formats.parse(back).description == formats.parse(CONFIG).description
+    assert 'colour = "blue"\n' in back
+    assert call("domxml-from-native", "xen-xl", "web.cfg")[1] == Path("web.xml").read_text()
+    assert call("domxml-to-native", "xen-xl", "web.xml") == call("convert", "web.xml")
+    assert call("domxml-to-native", "xen-xl", "--xml", "web.xml") == call("convert", "web.xml")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("web.xml", "--xml", "web.xml"), ("web.xml", "--domain", "web"), ("--xml", "a", "--domain", "a")],
+)
+def test_one_source_is_wanted(call: Call, arguments: tuple[str, ...]) -> None:
+    status, _, err = call("domxml-to-native", "xen-xl", *arguments)
+    assert status == 2
+    assert "name one of FILE, --xml FILE and --domain DOMAIN" in err
+
+
+def test_a_mistake_in_xml_says_where(call: Call) -> None:
+    Path("web.xml").write_text("<domain type='xen'>\n  <name>a</name>\n  <vcpu>-1</vcpu>\n</domain>\n")
+    status, _, err = call("validate", "web.xml")
+    assert (status, err) == (
+        2,
+        "purevirt: web.xml:3:3: <vcpu> is '-1', expected a number that is not negative\n",
+    )
 
 
 # --- validate
@@ -215,6 +246,9 @@ def test_it_is_written_to_a_file_that_is_valid(call: Call) -> None:
     assert call("new-config", "web", "--kernel", "/k", "-o", "web.cfg") == (0, "", "")
     assert call("validate", "web.cfg")[0] == 0
     assert call("new-config", "web", "--kernel", "/k", "-o", "web.cfg")[0] == 1
+    assert call("new-config", "web", "--kernel", "/k", "-o", "web.xml")[0] == 0
+    assert call("validate", "web.xml")[1] == "web.xml: valid xml, PVH domain 'web'\n"
+    assert call("new-config", "web", "--kernel", "/k", "--format", "xml")[1].startswith("<domain type='xen'>")
 
 
 @pytest.mark.parametrize(

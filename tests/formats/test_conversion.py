@@ -20,14 +20,21 @@ RECORD = json.dumps(
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [(CONFIG, "xen-xl"), (RECORD, "libxl-json"), ("\ufeff\n " + RECORD, "libxl-json")]
+    ("text", "expected"),
+    [
+        (CONFIG, "xen-xl"),
+        (RECORD, "libxl-json"),
+        ("\ufeff\n " + RECORD, "libxl-json"),
+        ("\ufeff<domain/>", "xml"),
+        (" <!-- a --><domain/>", "xml"),
+    ],
 )
 def test_a_format_is_recognised(text: str, expected: str) -> None:
     assert formats.recognise(text) == expected
     assert formats.recognise(text.encode()) == expected
 
 
-@pytest.mark.parametrize("text", ["", " \n", b"", "<domain/>"])
+@pytest.mark.parametrize("text", ["", " \n", b""])
 def test_what_is_no_format_that_can_be_read(text: str | bytes) -> None:
     with pytest.raises(ConfigError, match=r"^f: "):
         formats.recognise(text, file="f")
@@ -37,6 +44,27 @@ def test_a_record_becomes_a_configuration_file() -> None:
     done = formats.convert(RECORD, "xen-xl", strict=True)
     assert done.report == []
     assert formats.parse(done.text).description == done.description == formats.parse(RECORD).description
+
+
+def test_xml_of_any_encoding_is_recognised_and_read() -> None:
+    text = formats.convert(CONFIG, "xml").text
+    data = ("<?xml version='1.0' encoding='UTF-16'?>" + text).encode("utf-16")
+    assert formats.recognise(data) == "xml"
+    assert formats.parse(data).description == formats.parse(text).description
+
+
+def test_there_and_back_nothing_is_lost_but_comments() -> None:
+    done = formats.convert(CONFIG + 'colour = "blue"\nshadow_memory = 12\n', "xml")
+    assert done.report == [
+        "memory.shadow_kib = 12288",
+        'colour = "blue"',
+        "1 comment",
+    ]
+    back = formats.convert(done.text, "xen-xl")
+    assert back.description == done.description
+    assert back.report == []
+    assert 'colour = "blue"\n' in back.text
+    assert "purevirt" not in back.text
 
 
 def test_a_text_that_is_in_the_wanted_format_comes_back_as_it_is() -> None:

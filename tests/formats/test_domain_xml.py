@@ -7,7 +7,16 @@ from hypothesis import given, settings
 
 from purevirt.errors import ConfigError
 from purevirt.formats import domain_xml
-from purevirt.model.description import DomainDescription
+from purevirt.model.description import (
+    DomainDescription,
+    Graphics,
+    GraphicsType,
+    Interface,
+    LiveDescription,
+    Serial,
+    Unknown,
+)
+from purevirt.model.domain import DomainType
 from tests.support.descriptions import descriptions
 
 WEB = """<!-- the web server -->
@@ -70,6 +79,61 @@ def test_any_description_comes_back(description: DomainDescription) -> None:
 def test_any_description_can_become_any_other(one: DomainDescription, other: DomainDescription) -> None:
     changed = domain_xml.format(one).updated(other)
     assert domain_xml.parse(changed.text()).description == other
+
+
+def test_a_running_domain_shows_what_it_was_given_and_still_means_the_same() -> None:
+    said = DomainDescription(
+        "web",
+        DomainType.HVM,
+        interfaces=(Interface(bridge="xenbr0"), Interface(bridge="xenbr1", name="web1")),
+        graphics=(Graphics(GraphicsType.VNC, password="secret"),),
+    )
+    live = LiveDescription(7, "/dev/pts/3", 5901, ("vif7.0", "web1"), 1)
+    document = domain_xml.format(said, live=live)
+    text = document.text()
+    for shown in (
+        "<domain type='xen' id='7'>",
+        "<target dev='vif7.0'/>",
+        "<graphics type='vnc' passwd='secret' port='5901'/>",
+        "<console type='pty' tty='/dev/pts/3'>",
+        "<target type='xen' port='0'/>",
+    ):
+        assert shown in text
+    assert (document.carried, document.domid) == ((), 7)
+    assert domain_xml.parse(text).description == said
+    other = domain_xml.format(said._replace(serials=(Serial("pty"),)), live=live).text()
+    assert "<target type='serial' port='0'/>" in other
+
+
+@settings(deadline=None, max_examples=100)
+@given(descriptions)
+def test_any_running_domain_means_the_same(description: DomainDescription) -> None:
+    names = tuple(f"vif3.{index}" for index in range(len(description.interfaces)))
+    document = domain_xml.format(description, live=LiveDescription(3, "/dev/pts/1", 5900, names))
+    assert domain_xml.parse(document.text()).description == description
+
+
+def test_passwords_are_left_out_unless_wanted() -> None:
+    unknown = (Unknown("xl", "vncpasswd", "vncpasswd = 'secret'"), Unknown("xl", "a", "a = 1"))
+    said = DomainDescription(
+        "web", graphics=(Graphics(GraphicsType.VNC, password="secret"),), unknown=unknown
+    )
+    assert "secret" in domain_xml.format(said).text()
+    without = domain_xml.format(said, security_info=False)
+    assert "secret" not in without.text()
+    assert without.description.unknown == unknown[1:]
+
+
+def test_a_console_is_there_without_being_told() -> None:
+    bare = "<domain type='xen'><name>a</name><os><type>{}</type></os><devices>{}</devices></domain>"
+    console = "<console type='pty'/>"
+    assert domain_xml.parse(bare.format("xen", console)).description == DomainDescription("a")
+    hvm = domain_xml.parse(bare.format("hvm", console)).description
+    assert hvm == DomainDescription("a", DomainType.HVM, serials=(Serial("pty"),))
+    second = "<console type='pty'><target type='virtio'/></console>"
+    assert [
+        one.text for one in domain_xml.parse(bare.format("xen", console + second)).description.unknown
+    ] == [second]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,6 @@ WORDS: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ),
     ("DomainDescription", "device_tree_devices"): listed(PATHS),
     ("DomainDescription", "interrupts"): listed(SMALL),
-    ("DomainDescription", "consoles"): st.just(()),
     ("DomainDescription", "unknown"): st.just(()),
     ("Memory", "kib"): st.one_of(MIB, SIZES),
     ("Memory", "max_grant_version"): st.integers(0, 2),

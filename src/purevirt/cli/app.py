@@ -57,6 +57,14 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "newconfig",
             "Write a first description of a domain, from options; without NAME, on a terminal, it asks.",
         ),
+        "domxml-from-native": (
+            "descriptions",
+            "Turn a configuration file (FORMAT xen-xl) into libvirt's XML.",
+        ),
+        "domxml-to-native": (
+            "descriptions",
+            "Turn libvirt's XML into a configuration file (FORMAT xen-xl).",
+        ),
     },
     "Changes": {
         "suspend": ("lifecycle", "Pause a domain: it keeps its memory, and gets no CPU."),

@@ -1,7 +1,7 @@
 """From one format of a domain's description to another, with a report of what the target cannot say.
 
-The formats: xl's configuration files ("xen-xl", as virsh calls them), and read only, what libxl records of a running
-domain ("libxl-json"). Each is a module with `parse`, and `format` where it can be written; this
+The formats: libvirt's XML ("xml"), xl's configuration files ("xen-xl", as virsh calls them), and read only, what libxl
+records of a running domain ("libxl-json"). Each is a module with `parse`, and `format` where it can be written; this
 one knows their names, tells them apart, and puts them together.
 """
 
@@ -14,6 +14,7 @@ from purevirt._typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from purevirt.errors import ConfigError, InvalidConfig
 from purevirt.formats import carried
 from purevirt.formats.carried import Carried
+from purevirt.model.description import Unknown
 
 if TYPE_CHECKING:
     from purevirt.model.description import DomainDescription
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Conversion", "Document", "convert", "format", "parse", "recognise"]
 
 FORMATS: dict[str, tuple[str, bool]] = {
+    "xml": ("domain_xml", True),
     "xen-xl": ("xl_config", True),
     "libxl-json": ("libxl_json", False),
 }
@@ -64,18 +66,18 @@ class Conversion(NamedTuple):
     @property
     def report(self) -> list[str]:
         """A line for each thing that the target cannot say."""
-        lines = [carried.line(item) for item in self.unsaid]
+        lines = [_reported(item) for item in self.unsaid]
         if self.comments:
-            lines.append(f"{self.comments} comment{'s' if self.comments > 1 else ''} left behind")
+            lines.append(f"{self.comments} comment{'s' if self.comments > 1 else ''}")
         return lines
 
 
 def recognise(text: str | bytes, *, file: str = "<text>") -> str:
     """The format of a text. ConfigError if it looks like none."""
-    beginning = text[:4096] if isinstance(text, str) else text[:4096].decode("utf-8", "replace")
+    beginning = text[:4096] if isinstance(text, str) else _beginning(text)
     start = beginning.lstrip("\ufeff \t\r\n")[:1]
     if start == "<":
-        raise ConfigError(f"{file}: this is XML, which cannot be read yet", file=file, line=1, column=1)
+        return "xml"
     if start == "{":
         return "libxl-json"
     if start:
@@ -86,12 +88,12 @@ def recognise(text: str | bytes, *, file: str = "<text>") -> str:
 def parse(text: str | bytes, from_: str | None = None, *, file: str = "<text>") -> Document:
     """Read a description. `from_` is a name of `FORMATS` (None: the one it looks like).
 
-    Bytes are UTF-8. ConfigError, with line and column, for what cannot be read; `file` is
+    Bytes are UTF-8, or what an XML says it is. ConfigError, with line and column, for what cannot be read; `file` is
     its name in the message.
     """
     name = recognise(text, file=file) if from_ is None else from_
     read: Callable[..., Document] = _module(name).parse
-    if isinstance(text, bytes):
+    if isinstance(text, bytes) and name != "xml":
         text = _decoded(text, file)
     return read(text, file=file)
 
@@ -123,6 +125,20 @@ def convert(
             problems=tuple(lines),
         )
     return done
+
+
+def _reported(item: Carried) -> str:
+    """As a person would say it: of what is unknown its text, and where it stood."""
+    unknown = item.value
+    if not isinstance(unknown, Unknown):
+        return carried.line(item)
+    text = " ".join(unknown.text.split())
+    return text if text.startswith(unknown.place) else f"{unknown.place}: {text}"
+
+
+def _beginning(data: bytes) -> str:
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    return data[:4096].decode(encoding, "replace")
 
 
 def _decoded(data: bytes, file: str) -> str:

@@ -111,7 +111,7 @@ def test_no_password_is_left_wherever_it_stood() -> None:
             Unknown("libxl-json", "later", "1"),
         ),
     )
-    cleaned = overlaid.without_secrets(secret)
+    cleaned = described.without_secrets(secret)
     assert "s3cret" not in repr(cleaned)
     assert cleaned.unknown == (Unknown("libxl-json", "later", "1"),)
 

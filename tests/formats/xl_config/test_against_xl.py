@@ -123,7 +123,6 @@ def spelled_out(cpus: str) -> str:
 
 HVM_ONLY: dict[str, Any] = {
     "type": DomainType.HVM,
-    "consoles": (),
     "io_memory": (),
     "displays": (),
     "usb_devices": (),
@@ -162,7 +161,9 @@ def small(path: str, old: object) -> bool:
     """That a switch of C is off, or a number of it 0, is not said in a record; nor is its default."""
     if path.startswith("graphics[") and path.endswith(".port"):
         return old == 5900
-    return old in (False, 0, (), "", "ide", "strict", "ignore") or getattr(old, "value", None) in (
+    return old in (False, 0, (), "", "ide", "strict", "ignore", "00:00:00:00:00:00") or getattr(
+        old, "value", None
+    ) in (
         "default",
         "disabled",
     )

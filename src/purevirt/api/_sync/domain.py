@@ -124,13 +124,11 @@ class Domain:
 
         `inactive`: without what only the running domain has.
         """
-        from importlib import import_module
+        from purevirt.formats import domain_xml
 
-        domain_xml = import_module("purevirt.formats.domain_xml")
         found = run_blocking(self._driver.description(self._ref, not inactive, security_info))
         live = None if inactive else found.live
-        text: str = domain_xml.format(found.description, live=live, security_info=security_info).text()
-        return text
+        return domain_xml.format(found.description, live=live, security_info=security_info).text()
 
     def block_devices(self) -> tuple[BlockDevice, ...]:
         """Its disks, by number. Store."""

@@ -1,8 +1,10 @@
-"""convert, validate: descriptions of domains in files. No host is needed."""
+"""convert, validate, domxml-from-native, domxml-to-native: descriptions of domains in files. No host is needed."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -12,10 +14,23 @@ from purevirt.cli.context import json_option, pass_session
 from purevirt.cli.session import Session
 from purevirt.errors import ConfigError, InvalidConfig
 
-__all__ = ["convert", "validate"]
+__all__ = ["convert", "domxml_from_native", "domxml_to_native", "validate"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _WRITABLE = [name for name, (_, writable) in formats.FORMATS.items() if writable]
-_ENDINGS = {".cfg": "xen-xl", ".conf": "xen-xl"}
+_ENDINGS = {".xml": "xml", ".cfg": "xen-xl", ".conf": "xen-xl"}
+_NATIVE = ["xen-xl"]
+
+
+def _report_options(function: F) -> F:
+    report = click.option(
+        "--report", is_flag=True, help="List what the target has no words for, on standard error."
+    )
+    strict = click.option(
+        "--strict", is_flag=True, help="Fail if there is anything that the target has no words for."
+    )
+    return report(strict(function))
 
 
 @click.command()
@@ -27,11 +42,10 @@ _ENDINGS = {".cfg": "xen-xl", ".conf": "xen-xl"}
 @click.option(
     "--to",
     type=click.Choice(_WRITABLE),
-    help="OUT's format. Default: by its ending (.cfg), else xen-xl.",
+    help="OUT's format; else by its ending (.xml, .cfg), else the one that IN has not.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
-@click.option("--report", is_flag=True, help="List what the target has no words for, on standard error.")
-@click.option("--strict", is_flag=True, help="Fail if there is anything that the target has no words for.")
+@_report_options
 @json_option
 @pass_session
 def convert(
@@ -46,16 +60,16 @@ def convert(
 ) -> None:
     """Turn a description of a domain into another format.
 
-    IN and OUT are files; "-" is standard input and output. Formats: xen-xl (xl.cfg), and to read only libxl-json (what
-    libxl records of a running domain). What OUT's format has no words for is carried in it, in a
+    IN and OUT are files; "-" is standard input and output. Formats: xml (libvirt's), xen-xl (xl.cfg), and to read only
+    libxl-json (what libxl records of a running domain). What OUT's format has no words for is carried in it, in a
     place that its own programs pass over, and comes back.
     """
     data = files.read(source)
     name = files.shown(source)
     known = formats.recognise(data, file=name) if from_ is None else from_
-    wanted = to or _by_ending(target) or "xen-xl"
+    wanted = to or _by_ending(target) or ("xen-xl" if known == "xml" else "xml")
     done = formats.convert(data, wanted, from_=known, strict=strict, file=name)
-    secret = any(screen.password is not None for screen in done.description.graphics)
+    secret = description.has_secrets(done.description)
     if session.json:
         if target != "-":
             files.write(target, done.text, force=force, secret=secret)
@@ -109,6 +123,49 @@ def validate(session: Session, file: str, format_: str | None) -> int:
         kind = said.type.name
         click.echo(f"{output.text(name)}: valid {known}, {kind} domain {output.text(repr(said.name))}")
     return InvalidConfig.exit_status if found else 0
+
+
+@click.command("domxml-from-native")
+@click.argument("format_", metavar="FORMAT", type=click.Choice(_NATIVE))
+@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
+@_report_options
+@pass_session
+def domxml_from_native(session: Session, format_: str, file: str, report: bool, strict: bool) -> None:
+    """Turn a configuration file (FORMAT xen-xl) into libvirt's XML."""
+    done = formats.convert(files.read(file), "xml", from_=format_, strict=strict, file=files.shown(file))
+    files.write("-", done.text, force=True)
+    _tell(done, "xml", report)
+
+
+@click.command("domxml-to-native")
+@click.argument("format_", metavar="FORMAT", type=click.Choice(_NATIVE))
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(allow_dash=True))
+@click.option("--xml", "xml", metavar="FILE", type=click.Path(allow_dash=True), help="The same as FILE.")
+@click.option("--domain", metavar="DOMAIN", help="Of a domain of the host, instead of a file.")
+@_report_options
+@pass_session
+def domxml_to_native(
+    session: Session,
+    format_: str,
+    file: str | None,
+    xml: str | None,
+    domain: str | None,
+    report: bool,
+    strict: bool,
+) -> None:
+    """Turn libvirt's XML into a configuration file (FORMAT xen-xl)."""
+    given = [one for one in (file, xml, domain) if one is not None]
+    if len(given) != 1:
+        raise click.UsageError("name one of FILE, --xml FILE and --domain DOMAIN")
+    if domain is not None:
+        data: str | bytes = session.connection.lookup(domain).xml()
+        name = f"domain {domain}"
+    else:
+        path = file or xml or ""
+        data, name = files.read(path), files.shown(path)
+    done = formats.convert(data, format_, from_="xml", strict=strict, file=name)
+    files.write("-", done.text, force=True)
+    _tell(done, format_, report)
 
 
 def _by_ending(target: str) -> str | None:

@@ -1,4 +1,4 @@
-"""new-config: a first description of a domain, an xl.cfg, from options or a few questions."""
+"""new-config: a first description of a domain, as an xl.cfg or as libvirt's XML, from options or a few questions."""
 
 from __future__ import annotations
 
@@ -126,6 +126,12 @@ class _Uuid(click.ParamType[uuids.UUID]):
 @click.option("--vnc/--no-vnc", default=None, help="A screen over VNC on 127.0.0.1 (hvm: on by default).")
 @click.option("--uuid", type=_Uuid(), help="Default: random.")
 @click.option("-o", "--output", "file", metavar="FILE", default="-", help="Default: standard output.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["xen-xl", "xml"]),
+    help="Default: by FILE's ending (.xml), else xen-xl, an xl.cfg.",
+)
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @json_option
 @pass_session
@@ -146,6 +152,7 @@ def new_config(
     vnc: bool | None,
     uuid: uuids.UUID | None,
     file: str,
+    format_: str | None,
     force: bool,
 ) -> None:
     """Write a first description of a domain, from options; without NAME, on a terminal, it asks."""
@@ -196,12 +203,13 @@ def new_config(
         raise InvalidConfig(
             "; ".join(one.message for one in found), problems=tuple(one.message for one in found)
         )
-    text = formats.format(made, "xen-xl").text()
+    wanted = format_ or ("xml" if file.lower().endswith(".xml") else "xen-xl")
+    text = formats.format(made, wanted).text()
     if session.json:
         if file != "-":
             files.write(file, text, force=force)
         output.print_json(
-            {"name": name, "format": "xen-xl", "file": None if file == "-" else file, "text": text}
+            {"name": name, "format": wanted, "file": None if file == "-" else file, "text": text}
         )
         return
     files.write(file, text, force=force)

@@ -33,6 +33,7 @@ class DescriptionReads(Connected):
         NoSuchDomain; ConfigError: the record makes no sense; Denied: passwords, on a connection that may not have them.
         """
         from purevirt.drivers.xen import overlaid
+        from purevirt.model import description as described
 
         measured = self._route("description") is Channel.HYPERVISOR
         if security_info and not measured:
@@ -46,7 +47,7 @@ class DescriptionReads(Connected):
         assert info.domid is not None
         record = self._record(info) if measured else None
         if record is not None and not security_info:
-            record = overlaid.without_secrets(record)
+            record = described.without_secrets(record)
         facts = await self._facts(info.domid)
         if measured:
             await self._find(info.ref, "description")  # what has gone meanwhile has left half of the facts

@@ -11,7 +11,7 @@ from purevirt.model import BlockDevice, DomainInfo, DomainType, Interface
 from purevirt.model import description as described
 from purevirt.model.description import ActiveDescription, DomainDescription, LiveDescription
 
-__all__ = ["Facts", "active", "description", "without_secrets"]
+__all__ = ["Facts", "active", "description"]
 
 _FORMATS = {form.value: form for form in described.DiskFormat}
 _BACKENDS = {backend.value: backend for backend in described.DiskBackend}
@@ -53,16 +53,6 @@ def active(description: DomainDescription, info: DomainInfo, facts: Facts) -> Ac
     names = tuple(nic.device for nic in facts.interfaces)
     live = LiveDescription(info.domid, facts.console_tty, facts.vnc_port, names, info.vcpus)
     return ActiveDescription(description, live)
-
-
-def without_secrets(description: DomainDescription) -> DomainDescription:
-    """Without the passwords of its screens, wherever they stand."""
-    return description._replace(
-        graphics=tuple(screen._replace(password=None) for screen in description.graphics),
-        unknown=tuple(
-            item for item in description.unknown if "passw" not in item.place and "passw" not in item.text
-        ),
-    )
 
 
 def _memory(said: described.Memory, info: DomainInfo, facts: Facts) -> described.Memory:

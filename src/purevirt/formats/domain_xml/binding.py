@@ -12,12 +12,14 @@ from purevirt._typing import Any, NamedTuple
 from purevirt.errors import ConfigError
 from purevirt.formats import carried
 from purevirt.formats.carried import Carried
+from purevirt.formats.domain_xml import live
 from purevirt.formats.domain_xml.devices import DEVICES, Device
 from purevirt.formats.domain_xml.machine import DOMAIN, from_values, to_values
 from purevirt.formats.domain_xml.shapes import Values
 from purevirt.formats.xml import Element, Made, Tree, parse
 from purevirt.formats.xml.making import sayable
-from purevirt.model.description import DomainDescription, Unknown
+from purevirt.model.description import DomainDescription, Serial, Unknown
+from purevirt.model.domain import DomainType
 
 __all__ = ["CARRIED", "NAMESPACE", "Said", "canonical", "described", "made_device", "matching", "read_device"]
 
@@ -75,7 +77,7 @@ def described(tree: Tree) -> Said:
     if metadata is not None:
         lines = _metadata(tree, metadata, fields, unknown)
     if devices is not None:
-        _devices(tree, devices, fields, unknown)
+        _devices(tree, devices, fields, unknown, running="_domid" in values)
     if unknown:
         unknown.sort(key=lambda one: one.place)  # one order, wherever the devices stand
         fields["unknown"] = tuple(unknown)
@@ -100,10 +102,22 @@ def _metadata(
     return tuple(lines)
 
 
-def _devices(tree: Tree, devices: Element, fields: dict[str, Any], unknown: list[Unknown]) -> None:
+def _own_console(console: Element) -> str | None:
+    """Of the console that every domain has without being told: where it is ("": as usual). None: it is another."""
+    target = console.find("target")
+    said = {} if target is None else target.attributes
+    where = said.get("type", "")
+    own = console.attributes.get("type") == "pty" and where in ("", "xen", "serial")
+    return where if own and said.get("port", "0") == "0" else None
+
+
+def _devices(
+    tree: Tree, devices: Element, fields: dict[str, Any], unknown: list[Unknown], running: bool
+) -> None:
     found: dict[str, list[Any]] = {}
     keys: set[tuple[str, str]] = set()
     emulator = False
+    console: str | None = None
     for child in devices.children:
         if child.name == "emulator" and not emulator:
             emulator = True
@@ -113,6 +127,10 @@ def _devices(tree: Tree, devices: Element, fields: dict[str, Any], unknown: list
             continue
         if child.name == "memballoon" and child.attributes.get("model") == "xen":
             continue  # every domain of Xen has it
+        if child.name == "console" and console is None:
+            console = _own_console(child)
+            if console is not None:
+                continue
         device = matching(child)
         if device is None or (device.field == "video" and "video" in found):
             unknown.append(Unknown("xml", "devices", tree.source(child)))
@@ -124,12 +142,17 @@ def _devices(tree: Tree, devices: Element, fields: dict[str, Any], unknown: list
             unknown.append(Unknown("xml", "devices", tree.source(child)))
             continue
         unknown.extend(inner)
+        if running:
+            record = live.without(device.field, record, child)
         keyed = device.field in ("disks", "channels", "directories")
         if keyed and (device.field, record.key) in keys:
             raise tree.error(f"a second <{child.name}> with the target {record.key!r}, expected one", child)
         if keyed:
             keys.add((device.field, record.key))
         items.append(record)
+    emulated = fields.get("type") is DomainType.HVM
+    if emulated and console in ("", "serial") and "serials" not in found:
+        found["serials"] = [Serial("pty")]  # an emulated machine's console is its first serial port
     for field, items in found.items():
         fields[field] = items[0] if field == "video" else tuple(items)
 

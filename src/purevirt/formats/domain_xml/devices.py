@@ -24,7 +24,6 @@ from purevirt.formats.domain_xml.shapes import (
 from purevirt.model.description import (
     Channel,
     ChannelConnection,
-    Console,
     Disk,
     DiskBackend,
     DiskDevice,
@@ -215,22 +214,6 @@ def _split_interface(interface: Interface) -> Values | None:
     return values
 
 
-CONSOLE = Shape(
-    (
-        ("@type", "_type", words({"pty": "pty"})),
-        ("@tty", "_tty", SILENT),
-        ("source/@path", "_path", SILENT),
-        ("target/@type", "target", words({"xen": "xen", "serial": "serial"})),
-        ("target/@port", "_port", NUMBER),
-        *ALIAS,
-    )
-)
-
-
-def _console(values: Values) -> Console:
-    return Console(values.get("target", "xen"))
-
-
 SERIAL = Shape(
     (
         ("@type", "_type", TEXT),
@@ -353,16 +336,6 @@ DEVICES: tuple[Device, ...] = (
         {"type": ("bridge", "network", "ethernet")},
     ),
     Device("serial", "serials", SERIAL, _serial, _split_serial),
-    Device(
-        "console",
-        "consoles",
-        CONSOLE,
-        _console,
-        lambda console: (
-            {"_type": "pty", "target": console.target} if console.target in ("xen", "serial") else None
-        ),
-        {"type": ("pty",)},
-    ),
     Device("channel", "channels", CHANNEL, _channel, _split_channel, {"type": ("pty", "unix")}),
     Device("input", "inputs", screens.INPUT, screens.input_device, screens.split_input),
     Device(

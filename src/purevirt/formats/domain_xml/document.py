@@ -9,10 +9,11 @@ from __future__ import annotations
 from purevirt.formats import carried
 from purevirt.formats.carried import Carried
 from purevirt.formats.domain_xml.binding import CARRIED, NAMESPACE, Said, canonical, described
+from purevirt.formats.domain_xml.live import show
 from purevirt.formats.domain_xml.merging import merged
 from purevirt.formats.xml import Edits, Made, Tree
 from purevirt.formats.xml import parse as parse_tree
-from purevirt.model.description import DomainDescription
+from purevirt.model.description import DomainDescription, LiveDescription, without_secrets
 
 __all__ = ["XmlDocument", "format", "parse"]
 
@@ -66,15 +67,21 @@ def parse(text: str | bytes, *, file: str = "<text>") -> XmlDocument:
 
 
 def format(  # noqa: A001 - the other half of parse
-    description: DomainDescription, *, file: str = "<text>", domid: int | None = None, security: bool = True
+    description: DomainDescription,
+    *,
+    file: str = "<text>",
+    live: LiveDescription | None = None,
+    security_info: bool = True,
 ) -> XmlDocument:
-    """Write a description as libvirt does. `domid`: it runs, under that number. Without `security`, no passwords."""
-    if not security:
-        shown = tuple(one._replace(password=None) for one in description.graphics)
-        description = description._replace(graphics=shown)
+    """Write a description as libvirt does, with all that it says; without `security_info`, no passwords.
+
+    `live`: it runs, and these are its number, terminal, port and names.
+    """
+    if not security_info:
+        description = without_secrets(description)
     made = canonical(description)
-    if domid is not None:
-        made.attributes = {**made.attributes, "id": str(domid)}
+    if live is not None:
+        show(made, description, live)
     return _finished(parse_tree("\n".join([*made.lines(), ""]), file=file), description)
 
 

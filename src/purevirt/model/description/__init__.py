@@ -8,7 +8,7 @@ differ.
 from __future__ import annotations
 
 from purevirt.model.description.boot import Action, Boot, BootDevice, Firmware, Lifecycle, Shim
-from purevirt.model.description.characters import Channel, ChannelConnection, Console, Serial
+from purevirt.model.description.characters import Channel, ChannelConnection, Serial
 from purevirt.model.description.comparing import Difference, differences, with_value
 from purevirt.model.description.display import (
     Connector,
@@ -49,6 +49,7 @@ from purevirt.model.description.platform import (
     TscMode,
 )
 from purevirt.model.description.processors import CpuFlag, Cpus, Memory, NumaNode, Scheduling
+from purevirt.model.description.secrets import has_secrets, without_secrets
 from purevirt.model.description.storage import P9, Colo, Disk, DiskBackend, DiskDevice, DiskFormat
 
 __all__ = [
@@ -63,7 +64,6 @@ __all__ = [
     "Clock",
     "Colo",
     "Connector",
-    "Console",
     "CpuFlag",
     "Cpus",
     "DeviceModel",
@@ -110,5 +110,7 @@ __all__ = [
     "Virtio",
     "Vtpm",
     "differences",
+    "has_secrets",
     "with_value",
+    "without_secrets",
 ]

@@ -1,4 +1,7 @@
-"""What a described guest writes text to: consoles, serial ports, channels."""
+"""What a described guest writes text to: serial ports and channels.
+
+Its console is not described: every domain has one without being told.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,7 @@ import enum
 
 from purevirt._typing import NamedTuple
 
-__all__ = ["Channel", "ChannelConnection", "Console", "Serial"]
-
-
-class Console(NamedTuple):
-    """A para-virtual console. Every PV and PVH domain has one without being told."""
-
-    target: str = "xen"
+__all__ = ["Channel", "ChannelConnection", "Serial"]
 
 
 class Serial(NamedTuple):

@@ -12,7 +12,7 @@ from purevirt.model.domain import DomainType
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from purevirt.model.description.characters import Channel, Console, Serial
+    from purevirt.model.description.characters import Channel, Serial
     from purevirt.model.description.display import Display, Graphics, Input, Keyboard, SoundCard, Video
     from purevirt.model.description.network import Interface
     from purevirt.model.description.passthrough import (
@@ -71,7 +71,6 @@ class DomainDescription(NamedTuple):
     disks: tuple[Disk, ...] = ()
     directories: tuple[P9, ...] = ()
     interfaces: tuple[Interface, ...] = ()
-    consoles: tuple[Console, ...] = ()
     serials: tuple[Serial, ...] = ()
     channels: tuple[Channel, ...] = ()
     graphics: tuple[Graphics, ...] = ()
