@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from purevirt.errors import ConfigError
 from purevirt.formats import domain_xml
 from purevirt.model.description import (
+    Disk,
     DomainDescription,
     Graphics,
     GraphicsType,
@@ -122,6 +123,20 @@ def test_passwords_are_left_out_unless_wanted() -> None:
     without = domain_xml.format(said, security_info=False)
     assert "secret" not in without.text()
     assert without.description.unknown == unknown[1:]
+
+
+def test_what_libvirt_adds_to_every_domain_says_nothing() -> None:
+    added = (
+        "<disk type='file'><source file='/a'/><target dev='hda'/>"
+        "<address type='drive' controller='0' bus='0' target='0' unit='0'/></disk>"
+        "<controller type='xenbus' index='0'/><controller type='ide' index='0'/>"
+        "<input type='mouse' bus='ps2'/><input type='keyboard' bus='xen'/><memballoon model='xen'/>"
+    )
+    bare = "<domain type='xen'><name>a</name><os><type>hvm</type></os><devices>{}</devices></domain>"
+    said = domain_xml.parse(bare.format(added)).description
+    assert said == DomainDescription("a", DomainType.HVM, disks=(Disk("hda", "/a"),))
+    other = "<controller type='scsi' index='0'/>"
+    assert [one.text for one in domain_xml.parse(bare.format(other)).description.unknown] == [other]
 
 
 def test_a_console_is_there_without_being_told() -> None:

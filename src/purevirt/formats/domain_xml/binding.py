@@ -102,6 +102,19 @@ def _metadata(
     return tuple(lines)
 
 
+_OWN: dict[str, dict[str, tuple[str | None, ...]]] = {
+    "memballoon": {"model": ("xen",)},
+    "controller": {"type": ("xenbus", "ide"), "index": ("0",), "model": (None,)},
+    "input": {"type": ("mouse", "keyboard"), "bus": ("ps2", "xen", None)},
+}
+
+
+def _is_own(element: Element) -> bool:
+    """Whether it is a device that every domain has without being told; libvirt tells nevertheless."""
+    own = _OWN.get(element.name)
+    return own is not None and all(element.attributes.get(name) in known for name, known in own.items())
+
+
 def _own_console(console: Element) -> str | None:
     """Of the console that every domain has without being told: where it is ("": as usual). None: it is another."""
     target = console.find("target")
@@ -125,8 +138,8 @@ def _devices(
                 path=child.text
             )
             continue
-        if child.name == "memballoon" and child.attributes.get("model") == "xen":
-            continue  # every domain of Xen has it
+        if _is_own(child):
+            continue
         if child.name == "console" and console is None:
             console = _own_console(child)
             if console is not None:

@@ -89,6 +89,10 @@ DISK = Shape(
         ("readonly", "read_only", PRESENT),
         ("shareable", "shareable", PRESENT),
         ("serial", "serial", SERIAL_NUMBER),
+        *(
+            (f"address/@{name}", "_address", SILENT)
+            for name in ("type", "controller", "bus", "target", "unit")
+        ),
         *ALIAS,
     )
 )
@@ -337,7 +341,14 @@ DEVICES: tuple[Device, ...] = (
     ),
     Device("serial", "serials", SERIAL, _serial, _split_serial),
     Device("channel", "channels", CHANNEL, _channel, _split_channel, {"type": ("pty", "unix")}),
-    Device("input", "inputs", screens.INPUT, screens.input_device, screens.split_input),
+    Device(
+        "input",
+        "inputs",
+        screens.INPUT,
+        screens.input_device,
+        screens.split_input,
+        {"type": ("tablet", "mouse", "keyboard"), "bus": ("usb", None)},
+    ),
     Device(
         "graphics",
         "graphics",

@@ -119,7 +119,7 @@ def split_video(card: Video) -> Values | None:
 INPUT = Shape(
     (
         ("@type", "type", _same("tablet", "mouse", "keyboard")),
-        ("@bus", "bus", _same("usb", "ps2", "xen")),
+        ("@bus", "_bus", words({"usb": "usb"})),
         _ALIAS,
     )
 )
@@ -128,13 +128,11 @@ INPUT = Shape(
 def input_device(values: Values) -> Input:
     if "type" not in values:
         raise ValueError("<input> has no type, expected tablet, mouse or keyboard")
-    kind = values["type"]
-    return Input(kind, values.get("bus", "usb" if kind == "tablet" else "ps2"))
+    return Input(values["type"])
 
 
 def split_input(one: Input) -> Values | None:
-    known = one.type in ("tablet", "mouse", "keyboard") and one.bus in ("usb", "ps2", "xen")
-    return one._asdict() if known else None
+    return {"type": one.type, "_bus": "usb"} if one.type in ("tablet", "mouse", "keyboard") else None
 
 
 _CARDS = ("sb16", "es1370", "pcspk", "ac97", "ich6", "ich9", "usb")

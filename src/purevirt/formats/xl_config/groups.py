@@ -268,7 +268,7 @@ def _read_usb_devices(reader: Reader, parts: Parts, kind: DomainType) -> None:
 
 
 def _write_usb_devices(description: DomainDescription) -> Written:
-    inputs = [one.type for one in description.inputs if one.bus == "usb" and one.type in _INPUTS]
+    inputs = [one.type for one in description.inputs if one.type in _INPUTS]
     return {"usbdevice": kinds.listed((*inputs, *description.usb_devices_emulated))}
 
 

@@ -72,10 +72,9 @@ class Video(NamedTuple):
 
 
 class Input(NamedTuple):
-    """An emulated input device: `type` "tablet", "mouse" or "keyboard", on `bus` "usb", "ps2" or "xen"."""
+    """An emulated USB "tablet", "mouse" or "keyboard". Mouse and keyboard of PS/2 are there without being told."""
 
     type: str
-    bus: str = "usb"
 
 
 class Keyboard(NamedTuple):
