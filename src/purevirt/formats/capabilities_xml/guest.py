@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from purevirt.formats.capabilities_xml.tree import Element
+from purevirt.formats.xml import Asked, Made, element
 from purevirt.model.capabilities import MACHINES, Choice, DomainCapabilities, Support, guest_type
 
 __all__ = ["read", "write"]
 
 
-def write(capabilities: DomainCapabilities) -> Element:
+def write(capabilities: DomainCapabilities) -> Made:
     """The document."""
     parts = [
-        Element("path", capabilities.emulator),
-        Element("domain", "xen"),
-        Element("machine", capabilities.machine),
-        Element("arch", capabilities.arch),
+        element("path", capabilities.emulator),
+        element("domain", "xen"),
+        element("machine", capabilities.machine),
+        element("arch", capabilities.arch),
     ]
     if capabilities.max_vcpus is not None:
-        parts.append(Element("vcpu", max=capabilities.max_vcpus))
+        parts.append(element("vcpu", max=capabilities.max_vcpus))
     parts += [
-        Element("iothreads", supported="no"),
-        Element("os", "", [_loader(capabilities.loaders)], supported="yes"),
-        Element("devices", "", [_support(device) for device in capabilities.devices]),
-        Element("features", "", [_support(feature) for feature in capabilities.features]),
+        element("iothreads", supported="no"),
+        element("os", "", [_loader(capabilities.loaders)], supported="yes"),
+        element("devices", "", [_support(device) for device in capabilities.devices]),
+        element("features", "", [_support(feature) for feature in capabilities.features]),
     ]
-    return Element("domainCapabilities", "", parts)
+    return element("domainCapabilities", "", parts)
 
 
-def _loader(loaders: tuple[str, ...] | None) -> Element:
+def _loader(loaders: tuple[str, ...] | None) -> Made:
     """hvmloader is the guest's ROM; OVMF libvirt calls pflash."""
     if loaders is None:
-        return Element("loader", supported="no")
+        return element("loader", supported="no")
     kinds = [kind for kind, is_rom in (("rom", True), ("pflash", False)) if is_rom in map(_is_rom, loaders)]
-    return Element(
+    return element(
         "loader",
         "",
         [
-            *(Element("value", path) for path in loaders),
+            *(element("value", path) for path in loaders),
             _choice(Choice("type", tuple(kinds))),
             _choice(Choice("readonly", ("yes",))),
         ],
@@ -48,8 +48,8 @@ def _is_rom(path: str) -> bool:
     return path.endswith("hvmloader")
 
 
-def _support(support: Support) -> Element:
-    return Element(
+def _support(support: Support) -> Made:
+    return element(
         support.name,
         "",
         [_choice(choice) for choice in support.choices],
@@ -57,11 +57,11 @@ def _support(support: Support) -> Element:
     )
 
 
-def _choice(choice: Choice) -> Element:
-    return Element("enum", "", [Element("value", value) for value in choice.values], name=choice.name)
+def _choice(choice: Choice) -> Made:
+    return element("enum", "", [element("value", value) for value in choice.values], name=choice.name)
 
 
-def read(document: Element) -> DomainCapabilities:
+def read(document: Asked) -> DomainCapabilities:
     """The document's values."""
     path, domain, machine, arch = map(document.need, ("path", "domain", "machine", "arch"))
     if domain.content != "xen":
@@ -87,7 +87,7 @@ def read(document: Element) -> DomainCapabilities:
     )
 
 
-def _read_supports(group: Element | None) -> tuple[Support, ...]:
+def _read_supports(group: Asked | None) -> tuple[Support, ...]:
     if group is None:
         return ()
     return tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from purevirt.formats.capabilities_xml.tree import Element
+from purevirt.formats.xml import Asked, Made, element
 from purevirt.model.capabilities import (
     MACHINES,
     OS_TYPES,
@@ -24,57 +24,57 @@ _FLAGS = ("pae", "vmx", "svm")  # which libvirt tells once more, in an element o
 # --- writing ------------------------------------------------------------------------------------------------
 
 
-def write(capabilities: Capabilities) -> Element:
+def write(capabilities: Capabilities) -> Made:
     """The document."""
-    return Element(
+    return element(
         "capabilities", "", [_host(capabilities.host), *(_guest(guest) for guest in capabilities.guests)]
     )
 
 
-def _host(host: HostCapabilities) -> Element:
+def _host(host: HostCapabilities) -> Made:
     parts = [_cpu(host.cpu)]
     if host.power_management is not None:
-        parts.append(Element("power_management", "", [Element(word) for word in host.power_management]))
+        parts.append(element("power_management", "", [element(word) for word in host.power_management]))
     if host.iommu is not None:
-        parts.append(Element("iommu", support=_yes(host.iommu)))
+        parts.append(element("iommu", support=_yes(host.iommu)))
     if host.live_migration:
-        parts.append(Element("migration_features", "", [Element("live")]))
+        parts.append(element("migration_features", "", [element("live")]))
     if host.cells:
-        cells = Element("cells", "", [_cell(cell) for cell in host.cells], num=len(host.cells))
-        parts.append(Element("topology", "", [cells]))
-    return Element("host", "", parts)
+        cells = element("cells", "", [_cell(cell) for cell in host.cells], num=len(host.cells))
+        parts.append(element("topology", "", [cells]))
+    return element("host", "", parts)
 
 
-def _cpu(cpu: HostCpu) -> Element:
-    parts = [Element("arch", cpu.arch)]
-    flags = [Element(flag) for flag in _FLAGS if flag in cpu.features]
+def _cpu(cpu: HostCpu) -> Made:
+    parts = [element("arch", cpu.arch)]
+    flags = [element(flag) for flag in _FLAGS if flag in cpu.features]
     if flags:
-        parts.append(Element("features", "", flags))
+        parts.append(element("features", "", flags))
     if cpu.model is not None:
-        parts.append(Element("model", cpu.model))
+        parts.append(element("model", cpu.model))
     if cpu.vendor is not None:
-        parts.append(Element("vendor", cpu.vendor))
+        parts.append(element("vendor", cpu.vendor))
     if cpu.sockets is not None and cpu.cores is not None and cpu.threads is not None:
-        parts.append(Element("topology", sockets=cpu.sockets, dies=1, cores=cpu.cores, threads=cpu.threads))
-    parts += [Element("feature", name=name) for name in cpu.features]
-    return Element("cpu", "", parts)
+        parts.append(element("topology", sockets=cpu.sockets, dies=1, cores=cpu.cores, threads=cpu.threads))
+    parts += [element("feature", name=name) for name in cpu.features]
+    return element("cpu", "", parts)
 
 
-def _cell(cell: HostCell) -> Element:
+def _cell(cell: HostCell) -> Made:
     parts = []
     if cell.memory_kib is not None:
-        parts.append(Element("memory", cell.memory_kib, unit="KiB"))
+        parts.append(element("memory", cell.memory_kib, unit="KiB"))
     if cell.distances:
-        siblings = [Element("sibling", id=node, value=far) for node, far in cell.distances]
-        parts.append(Element("distances", "", siblings))
-    parts.append(Element("cpus", "", [_place(place) for place in cell.cpus], num=len(cell.cpus)))
-    return Element("cell", "", parts, id=cell.id)
+        siblings = [element("sibling", id=node, value=far) for node, far in cell.distances]
+        parts.append(element("distances", "", siblings))
+    parts.append(element("cpus", "", [_place(place) for place in cell.cpus], num=len(cell.cpus)))
+    return element("cell", "", parts, id=cell.id)
 
 
-def _place(place: CpuPlace) -> Element:
+def _place(place: CpuPlace) -> Made:
     if place.socket is None or place.core is None:
-        return Element("cpu", id=place.id)
-    return Element(
+        return element("cpu", id=place.id)
+    return element(
         "cpu",
         id=place.id,
         socket_id=place.socket,
@@ -94,24 +94,24 @@ def _ranges(cpus: tuple[int, ...]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
-def _guest(guest: GuestCapabilities) -> Element:
-    arch = [Element("wordsize", guest.word_size)]
+def _guest(guest: GuestCapabilities) -> Made:
+    arch = [element("wordsize", guest.word_size)]
     if guest.emulator is not None:
-        arch.append(Element("emulator", guest.emulator))
+        arch.append(element("emulator", guest.emulator))
     if guest.loader is not None:
-        arch.append(Element("loader", guest.loader))
-    arch += [Element("machine", guest.machine), Element("domain", type="xen")]
-    features = [Element(name) for name in ("pae", "nonpae") if getattr(guest, name)]
+        arch.append(element("loader", guest.loader))
+    arch += [element("machine", guest.machine), element("domain", type="xen")]
+    features = [element(name) for name in ("pae", "nonpae") if getattr(guest, name)]
     toggles = (("acpi", guest.acpi), ("apic", guest.apic), ("hap", guest.hap))
     features += [
-        Element(name, default="on" if toggle.default else "off", toggle=_yes(toggle.changeable))
+        element(name, default="on" if toggle.default else "off", toggle=_yes(toggle.changeable))
         for name, toggle in toggles
         if toggle is not None
     ]
-    parts = [Element("os_type", guest.os_type), Element("arch", "", arch, name=guest.arch)]
+    parts = [element("os_type", guest.os_type), element("arch", "", arch, name=guest.arch)]
     if features:
-        parts.append(Element("features", "", features))
-    return Element("guest", "", parts)
+        parts.append(element("features", "", features))
+    return element("guest", "", parts)
 
 
 def _yes(value: bool) -> str:
@@ -121,14 +121,14 @@ def _yes(value: bool) -> str:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def read(document: Element) -> Capabilities:
+def read(document: Asked) -> Capabilities:
     """The document's values."""
     return Capabilities(
         _read_host(document.need("host")), tuple(_read_guest(guest) for guest in document.all("guest"))
     )
 
 
-def _read_host(host: Element) -> HostCapabilities:
+def _read_host(host: Asked) -> HostCapabilities:
     power, iommu = host.find("power_management"), host.find("iommu")
     return HostCapabilities(
         _read_cpu(host.need("cpu")),
@@ -139,7 +139,7 @@ def _read_host(host: Element) -> HostCapabilities:
     )
 
 
-def _read_cpu(cpu: Element) -> HostCpu:
+def _read_cpu(cpu: Asked) -> HostCpu:
     topology = cpu.find("topology")
     sockets = cores = threads = None
     if topology is not None:
@@ -159,11 +159,11 @@ def _read_cpu(cpu: Element) -> HostCpu:
     )
 
 
-def _named(element: Element) -> str:
-    return element.attributes.get("name") or element.fail("name: expected a word, found nothing")
+def _named(found: Asked) -> str:
+    return found.attributes.get("name") or found.fail("name: expected a word, found nothing")
 
 
-def _read_cell(cell: Element) -> HostCell:
+def _read_cell(cell: Asked) -> HostCell:
     memory = cell.find("memory")
     if memory is not None:
         memory.word("unit", ("KiB",))
@@ -177,14 +177,14 @@ def _read_cell(cell: Element) -> HostCell:
     )
 
 
-def _read_place(place: Element) -> CpuPlace:
+def _read_place(place: Asked) -> CpuPlace:
     socket, core = place.maybe_number("socket_id"), place.maybe_number("core_id")
     return CpuPlace(
         place.number("id"), socket, core, _read_ranges(place, place.attributes.get("siblings", ""))
     )
 
 
-def _read_ranges(place: Element, text: str) -> tuple[int, ...]:
+def _read_ranges(place: Asked, text: str) -> tuple[int, ...]:
     cpus: list[int] = []
     for run in text.split(",") if text else ():
         ends = run.split("-")
@@ -194,7 +194,7 @@ def _read_ranges(place: Element, text: str) -> tuple[int, ...]:
     return tuple(cpus)
 
 
-def _read_guest(guest: Element) -> GuestCapabilities:
+def _read_guest(guest: Asked) -> GuestCapabilities:
     os_type, arch = guest.need("os_type"), guest.need("arch")
     domain = arch.find("domain")
     if domain is not None:
@@ -217,7 +217,7 @@ def _read_guest(guest: Element) -> GuestCapabilities:
     )
 
 
-def _read_toggle(feature: Element | None) -> Toggle | None:
+def _read_toggle(feature: Asked | None) -> Toggle | None:
     if feature is None:
         return None
     return Toggle(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-__all__ = ["Made", "escaped", "quoted", "sayable"]
+__all__ = ["Made", "element", "escaped", "quoted", "sayable"]
 
 _UNSAYABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _IN_TEXT = re.compile("[&<>\r]")
@@ -102,3 +103,13 @@ class Made:
             lines.append(f"{indent}<{tag}>{escaped(self.text)}</{self.name}>")
         else:
             lines.append(f"{indent}<{tag}/>")
+
+
+def element(name: str, content: object = "", children: Iterable[Made] = (), /, **attributes: object) -> Made:
+    """An element from plain values. Letters that XML has no way to say become U+FFFD."""
+    text = _said(content)
+    return Made(name, {key: _said(value) for key, value in attributes.items()}, text or None, list(children))
+
+
+def _said(value: object) -> str:
+    return _UNSAYABLE.sub("\ufffd", str(value))
