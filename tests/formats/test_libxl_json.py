@@ -13,48 +13,25 @@ from hypothesis import strategies as st
 from purevirt.errors import ConfigError, InvalidConfig
 from purevirt.formats import libxl_json, xl_config
 from purevirt.model.description import (
-    Action,
-    Boot,
-    Disk,
-    DiskFormat,
     DomainDescription,
     Graphics,
     GraphicsType,
-    Interface,
-    Lifecycle,
     Unknown,
 )
-from purevirt.model.domain import DomainType
 
-DATA = Path(__file__).parents[1] / "data" / "libxl"
-
-
-@pytest.mark.parametrize("kind", [DomainType.PV, DomainType.PVH])
-def test_the_record_of_a_real_guest_is_read(kind: DomainType) -> None:
-    text = (DATA / f"{kind.value}.json").read_text()
-    document = libxl_json.parse(text)
-    found = document.description
-    assert document.text() == text
-    assert (found.type, found.name, found.memory.kib) == (kind, f"one-{kind.value}", 96 * 1024)
-    assert found.cpus.online == 1
-    assert found.disks == (Disk("xvda", f"/tmp/one-{kind.value}-0.img", DiskFormat.RAW),)
-    (interface,) = found.interfaces
-    assert interface == Interface(interface.mac, bridge="xenbr0", emulated=False)
-    assert found.lifecycle == Lifecycle(on_crash=Action.PRESERVE)
-    assert found.boot == Boot("/boot/guest-kernel", "/lab/guest.cpio", found.boot.command_line)
-    assert found.unknown == ()
+DATA = Path(__file__).parents[1] / "data" / "descriptions"
 
 
 @pytest.mark.parametrize("kind", ["pv", "pvh"])
 def test_a_record_becomes_a_configuration_file_that_says_all_of_it(kind: str) -> None:
-    found = libxl_json.parse((DATA / f"{kind}.json").read_text()).description
+    found = libxl_json.parse((DATA / f"xl-{kind}.libxl-json").read_text()).description
     document = xl_config.format(found)
     assert document.carried == ()
     assert xl_config.parse(document.text()).description == found
 
 
 def test_one_domain_of_a_listing_is_read() -> None:
-    listed: list[dict[str, Any]] = json.loads((DATA / "list.json").read_text())
+    listed: list[dict[str, Any]] = json.loads((DATA / "xl-list.json").read_text())
     assert [libxl_json.parse(json.dumps(one)).description.name for one in listed] == [
         "Domain-0",
         "one-pv",
@@ -103,7 +80,7 @@ def test_what_is_not_known_is_kept_with_its_place() -> None:
 
 
 def test_a_record_cannot_be_changed() -> None:
-    document = libxl_json.parse((DATA / "pv.json").read_text())
+    document = libxl_json.parse((DATA / "xl-pv.libxl-json").read_text())
     assert document.updated(document.description) is document
     with pytest.raises(InvalidConfig):
         document.updated(DomainDescription("other"))
