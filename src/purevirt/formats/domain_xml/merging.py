@@ -48,18 +48,20 @@ def _merge_children(edits: Edits, element: Element, old: Made, new: Made) -> Non
     added: list[Made | str] = []
     for kind in dict.fromkeys((*before, *after)):
         _merge_group(edits, there.get(kind, []), before.get(kind, []), after.get(kind, []), removed, added)
-    texts_before = [one for one in old.children if isinstance(one, str)]
-    texts_after = [one for one in new.children if isinstance(one, str)]
-    for text in texts_before:
-        if text not in texts_after:
-            removed.extend(child for child in element.children if edits.tree.source(child) == text)
+    texts_before = dict.fromkeys(one for one in old.children if isinstance(one, str))
+    texts_after = dict.fromkeys(one for one in new.children if isinstance(one, str))
+    gone = texts_before.keys() - texts_after.keys()
+    if gone:
+        removed.extend(child for child in element.children if edits.tree.source(child) in gone)
     added.extend(text for text in texts_after if text not in texts_before)
-    for gone in removed:
-        edits.remove(gone)
-    kept = [child for child in element.children if child not in removed]
+    lost = {child.start for child in removed}
+    for child in removed:
+        edits.remove(child)
+    kept = [child for child in element.children if child.start not in lost]
+    last = {_kind(child): child for child in kept}
+    end = kept[-1] if kept else None
     for made in added:
-        same = [child for child in kept if isinstance(made, Made) and _kind(child) == _kind(made)]
-        edits.insert(element, made, same[-1] if same else kept[-1] if kept else None)
+        edits.insert(element, made, last.get(_kind(made), end) if isinstance(made, Made) else end)
 
 
 def _merge_group(
@@ -81,7 +83,8 @@ def _merge_group(
             pairs = there[: len(before)]
             _merge_group(edits, pairs, before, after, removed, added)
         else:
-            added.extend(one for one in after if one not in before)
+            said = {"\n".join(one.lines()) for one in before}
+            added.extend(one for one in after if "\n".join(one.lines()) not in said)
         return
     if len(before) == len(after) == 1:
         _merge(edits, there[0], before[0], after[0])
@@ -95,9 +98,8 @@ def _merge_group(
     middle = list(zip(there[start : len(there) - stop], before[start : len(before) - stop], strict=True))
     wanted = after[start : len(after) - stop]
     keyed = {made.key: (child, made) for child, made in middle}
-    if [made.key for _, made in middle if made.key in {one.key for one in wanted}] != [
-        one.key for one in wanted if one.key in keyed
-    ]:
+    keys = {one.key for one in wanted}
+    if [key for key in keyed if key in keys] != [one.key for one in wanted if one.key in keyed]:
         removed.extend(child for child, _ in middle)  # in another order
         added.extend(wanted)
         return

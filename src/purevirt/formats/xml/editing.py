@@ -141,13 +141,12 @@ class Edits:
     def _indent(self, element: Element) -> tuple[str, str]:
         """What is before an element on its line if nothing else is, and the line's end; else nothing."""
         data = self.tree.data
-        start = data.rfind(b"\n", 0, element.start) + 1
-        before = data[start : element.start].decode("utf-8", "replace")
-        if before.strip() or not (start or not before):
+        start = element.start
+        while data[start - 1 : start] in (b" ", b"\t"):
+            start -= 1
+        if data[start - 1 : start] != b"\n":
             return "", ""
-        if start == 0:
-            return "", ""
-        return before, "\r\n" if data[start - 2 : start] == b"\r\n" else "\n"
+        return data[start : element.start].decode(), "\r\n" if data[start - 2 : start] == b"\r\n" else "\n"
 
     @staticmethod
     def _lines(child: Made | str, indent: str, newline: str) -> str:

@@ -111,13 +111,14 @@ def parse(text: str | bytes, *, file: str = "<text>") -> Tree:
 class _Reading:
     """One run of expat over a text."""
 
-    __slots__ = ("comments", "data", "file", "parser", "stack")
+    __slots__ = ("comments", "data", "file", "parser", "stack", "texts")
 
     def __init__(self, data: bytes, file: str) -> None:
         self.data = data
         self.file = file
         self.comments = 0
         self.stack = [Element("", {}, 0)]
+        self.texts: list[list[str]] = [[]]  # of each element in the stack, in the pieces that expat gives
         self.parser = parser = pyexpat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartElementHandler = self.opened
@@ -141,14 +142,17 @@ class _Reading:
         stack = self.stack
         stack[-1].children.append(element)
         stack.append(element)
+        self.texts.append([])
         if len(stack) > DEEPEST + 1:
             self.fail(f"<{name}> is too deep, expected at most {DEEPEST} elements in each other")
 
     def closed(self, name: str) -> None:
-        self.stack.pop().stop = self.parser.CurrentByteIndex
+        element = self.stack.pop()
+        element.stop = self.parser.CurrentByteIndex
+        element.text = "".join(self.texts.pop())
 
     def said(self, text: str) -> None:
-        self.stack[-1].text += text
+        self.texts[-1].append(text)
 
     def commented(self, text: str) -> None:
         self.comments += 1
