@@ -15,6 +15,7 @@ from purevirt.model.description import (
     Interface,
     LiveDescription,
     Serial,
+    TscMode,
     Unknown,
 )
 from purevirt.model.domain import DomainType
@@ -66,6 +67,69 @@ def test_what_libvirt_cannot_say_is_carried_until_it_is_no_longer_wanted() -> No
     assert [item.path for item in changed.carried] == ["cpus.soft_affinity"]
     assert domain_xml.parse(changed.text()).description == wanted
     assert changed.updated(document.description).text() == WEB
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "kept"),
+    [
+        ("machine='xenfv'", "machine='q35'", "domain/os/type", "machine='q35'"),
+        ("arch='x86_64'", "arch='s390x'", "domain/os/type", "arch='s390x'"),
+        ("placement='static'", "placement='auto'", "domain/vcpu", "placement='auto'"),
+        ("<devices>", "<cpu mode='host-model'/><devices>", "domain/cpu", "mode='host-model'"),
+        ("<devices>", "<clock offset='timezone'/><devices>", "domain/clock", "offset='timezone'"),
+        ("<devices>", "<clock><timer name='rtc'/></clock><devices>", "domain/clock", "<timer name='rtc'/>"),
+        (
+            "<devices>",
+            "<clock><timer name='tsc' present='no'/></clock><devices>",
+            "domain/clock/timer[tsc]",
+            "present='no'",
+        ),
+        ("<rng", "<disk type='network'/><rng", "devices", "<disk type='network'/>"),
+        (
+            "<rng",
+            "<channel type='unix'><target type='virtio' name='a'/></channel><rng",
+            "devices",
+            "<channel type='unix'><target type='virtio' name='a'/></channel>",
+        ),
+        (
+            "<rng",
+            "<video><model type='cirrus' heads='2'/></video><rng",
+            "devices/video[0]/model",
+            "heads='2'",
+        ),
+    ],
+)
+def test_what_xen_passes_over_is_kept_in_its_place(old: str, new: str, place: str, kept: str) -> None:
+    document = domain_xml.parse(WEB.replace(old, new, 1))
+    assert (place, kept) in [(one.place, one.text) for one in document.description.unknown]
+    fresh = domain_xml.format(document.description)
+    assert domain_xml.parse(fresh.text()).description == document.description
+
+
+def test_a_change_finds_its_element_among_those_that_are_not_understood() -> None:
+    text = WEB.replace(
+        "<disk type='block'", "<disk type='network'><target dev='xvdb'/></disk>\n    <disk type='block'"
+    ).replace("<devices>", "<clock><timer name='rtc'/><timer name='tsc' mode='native'/></clock>\n  <devices>")
+    document = domain_xml.parse(text)
+    said = document.description
+    wanted = said._replace(
+        disks=(said.disks[0]._replace(read_only=True),), clock=said.clock._replace(tsc=TscMode.DEFAULT)
+    )
+    changed = document.updated(wanted)
+    assert changed.text() == text.replace("bus='xen'/>\n", "bus='xen'/>\n      <readonly/>\n").replace(
+        "native", "auto"
+    )
+    assert domain_xml.parse(changed.text()).description == wanted
+
+
+def test_names_that_libvirt_has_no_letters_for_are_carried() -> None:
+    said = DomainDescription(
+        "web", interfaces=(Interface(bridge="b r"), Interface(bridge="b", name="a b", mtu=1400))
+    )
+    document = domain_xml.format(said)
+    assert "<source bridge='b r'" not in document.text()
+    assert [one.path for one in document.carried] == ["interfaces[0].bridge", "interfaces[1].name"]
+    assert domain_xml.parse(document.text()).description == said
 
 
 @settings(deadline=None, max_examples=100)

@@ -132,11 +132,12 @@ def _split_disk(disk: Disk) -> Values | None:
     return values
 
 
+NAME = Kind(str, lambda text: text if re.fullmatch(r"[a-zA-Z0-9_.\-\\:/]+", text) else None)
 INTERFACE = Shape(
     (
         ("@type", "_type", words({word: word for word in ("bridge", "network", "ethernet")})),
         ("mac/@address", "mac", TEXT),
-        ("source/@bridge", "bridge", TEXT),
+        ("source/@bridge", "bridge", NAME),
         ("source/@network", "network", TEXT),
         ("virtualport/@type", "_port", words({"openvswitch": "vif-openvswitch"})),
         ("vlan/tag/@id", "vlan", NUMBER),
@@ -147,7 +148,7 @@ INTERFACE = Shape(
         ),
         ("script/@path", "script", TEXT),
         ("backenddomain/@name", "backend_domain", TEXT),
-        ("target/@dev", "name", TEXT),
+        ("target/@dev", "name", NAME),
         ("model/@type", "_model", TEXT),
         ("mtu/@size", "mtu", NUMBER),
         ("bandwidth/outbound/@average", "_average", NUMBER),
@@ -191,6 +192,8 @@ _ADDRESS = re.compile(r"([0-9]+(?:\.[0-9]+){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)(?:/
 
 
 def _split_interface(interface: Interface) -> Values | None:
+    if interface.bridge and NAME.write(interface.bridge) is None:
+        interface = interface._replace(bridge=None)
     values: Values = interface._asdict()
     if interface.mac is not None and _MAC.fullmatch(interface.mac) is None:
         values["mac"] = None
@@ -288,7 +291,7 @@ CHANNEL = Shape(
         ("@type", "connection", words(_CONNECTIONS)),
         ("source/@mode", "_mode", words({"bind": "bind"})),
         ("source/@path", "path", TEXT),
-        ("target/@type", "_target", words({"xen": "xen"})),
+        ("target/@type", "_target", TEXT),
         ("target/@name", "name", TEXT),
         ("target/@state", "_state", SILENT),
         *ALIAS,
@@ -296,7 +299,9 @@ CHANNEL = Shape(
 )
 
 
-def _channel(values: Values) -> Channel:
+def _channel(values: Values) -> Channel | None:
+    if values.get("_target", "xen") != "xen":
+        return None  # of another hypervisor
     if "name" not in values:
         raise ValueError("<channel> has no name, expected <target type='xen' name='…'/>")
     connection = values.get("connection", ChannelConnection.PTY)

@@ -18,6 +18,7 @@ from purevirt.formats.domain_xml.shapes import (
     Kind,
     Shape,
     Values,
+    silent,
     words,
 )
 from purevirt.model.description import (
@@ -123,6 +124,7 @@ _OS = {
     "xen": DomainType.PV,
     "xenpvh": DomainType.PVH,
 }
+MACHINE = Kind(silent("xenfv", "xenpv", "xenpvh", "xenner").read, str)
 _MACHINES = {DomainType.HVM: "xenfv", DomainType.PV: "xenpv", DomainType.PVH: "xenpvh"}
 _POLICIES = {"force": "1", "require": "1", "disable": "0", "forbid": "0", "optional": "x"}
 _TSC = {
@@ -145,7 +147,7 @@ ROWS: tuple[tuple[str, str, Any], ...] = (
     ("memory", "_memory", NUMBER),
     ("currentMemory/@unit", "_current_unit", UNIT),
     ("currentMemory", "_current", NUMBER),
-    ("vcpu/@placement", "_placement", words({}, "static", "auto")),
+    ("vcpu/@placement", "_placement", silent("static")),
     ("vcpu/@cpuset", "_cpuset", CPUS),
     ("vcpu/@current", "_online", COUNT),
     ("vcpu", "_vcpus", COUNT),
@@ -153,8 +155,8 @@ ROWS: tuple[tuple[str, str, Any], ...] = (
     ("bootloader", "bootloader", TEXT),
     ("bootloader_args", "_arguments", TEXT),
     ("os/@firmware", "_firmware", words({"efi": Firmware.OVMF, "bios": Firmware.SEABIOS})),
-    ("os/type/@arch", "_arch", words({}, "x86_64", "i686")),
-    ("os/type/@machine", "_machine", TEXT),
+    ("os/type/@arch", "_arch", silent("x86_64", "i686", "aarch64", "armv7l")),
+    ("os/type/@machine", "_machine", MACHINE),
     ("os/type", "type", words(_OS)),
     ("os/loader/@readonly", "_read_only", YES_NO),
     ("os/loader/@type", "_loader_type", words({"rom": "rom", "pflash": "pflash"})),
@@ -173,9 +175,13 @@ ROWS: tuple[tuple[str, str, Any], ...] = (
     ("features/xen/passthrough/@state", "_passthrough", ON_OFF),
     ("features/xen/passthrough/@mode", "_mode", words({"sync_pt": "sync_pt", "share_pt": "share_pt"})),
     ("features/pmu/@state", "vpmu", ON_OFF),
-    ("features/gic/@version", "gic", words({"2": "v2", "3": "v3"})),
+    ("features/gic/@version", "gic", words({"2": "v2", "3": "v3"}, others=("host",))),
     ("features/msrs/@unknown", "msr_relaxed", words({"ignore": True, "fault": False})),
-    ("cpu/@mode", "flags_from", words({"host-passthrough": "host"})),
+    (
+        "cpu/@mode",
+        "flags_from",
+        words({"host-passthrough": "host"}, others=("custom", "host-model", "maximum")),
+    ),
     (
         "cpu/feature*",
         "_flags",
@@ -195,19 +201,14 @@ ROWS: tuple[tuple[str, str, Any], ...] = (
     (
         "clock/@offset",
         "_offset",
-        words({"utc": "utc", "localtime": "localtime", "variable": "variable"}),
+        words(
+            {"utc": "utc", "localtime": "localtime", "variable": "variable"}, others=("timezone", "absolute")
+        ),
     ),
     ("clock/@adjustment", "offset_seconds", Kind(_read_signed, str)),
     ("clock/@basis", "_basis", words({"utc": False, "localtime": True})),
-    (
-        "clock/timer*",
-        "_timers",
-        (
-            ("@name", "name", TEXT),
-            ("@present", "present", YES_NO),
-            ("@mode", "mode", words(_TSC)),
-        ),
-    ),
+    ("clock/timer[name=tsc]/@mode", "_tsc", words(_TSC)),
+    ("clock/timer[name=hpet]/@present", "_hpet", YES_NO),
     ("on_poweroff", "on_poweroff", ACTION),
     ("on_reboot", "on_reboot", ACTION),
     ("on_crash", "on_crash", CRASH),
@@ -304,13 +305,7 @@ def _clock(values: Values) -> Clock:
     local: bool | None = {"utc": False, "localtime": True}.get(values.get("_offset", ""))
     if values.get("_offset") == "variable":
         local = values.get("_basis")
-    tsc = hpet = None
-    for timer in values.get("_timers", ()):
-        if timer.get("name") == "tsc":
-            tsc = timer.get("mode")
-        elif timer.get("name") == "hpet":
-            hpet = timer.get("present")
-    return Clock(local, values.get("offset_seconds"), tsc, None, hpet)
+    return Clock(local, values.get("offset_seconds"), values.get("_tsc"), None, values.get("_hpet"))
 
 
 def to_values(description: DomainDescription) -> Values:
@@ -382,13 +377,8 @@ def _cpu_values(cpus: Cpus, values: Values) -> None:
 
 
 def _clock_values(clock: Clock, values: Values) -> None:
-    timers: list[Values] = []
-    if clock.tsc is not None:
-        timers.append({"name": "tsc", "mode": clock.tsc})
-    if clock.hpet is not None:
-        timers.append({"name": "hpet", "present": clock.hpet})
-    values["_timers"] = timers
+    values.update(_tsc=clock.tsc, _hpet=clock.hpet)
     if clock.offset_seconds is not None:
         values.update(_offset="variable", offset_seconds=clock.offset_seconds, _basis=clock.local)
-    elif clock.local is not None or timers:
+    elif clock.local is not None or clock.tsc is not None or clock.hpet is not None:
         values["_offset"] = "localtime" if clock.local else "utc"

@@ -10,7 +10,9 @@ from purevirt.formats.xml import Edits, Element, Made, Tree
 
 __all__ = ["merged"]
 
-_KINDS = ("hostdev", "controller")
+_KINDS = {"hostdev": ("type",), "controller": ("type",), "timer": ("name",), "input": ("type", "bus")}
+"""Elements of one name that are of different kinds, by these attributes."""
+_Kind = tuple[str | None, ...]
 
 
 def merged(tree: Tree, old: Made, new: Made) -> Tree:
@@ -20,8 +22,8 @@ def merged(tree: Tree, old: Made, new: Made) -> Tree:
     return edits.done()
 
 
-def _kind(one: Element | Made) -> tuple[str, str | None]:
-    return one.name, one.attributes.get("type") if one.name in _KINDS else None
+def _kind(one: Element | Made) -> _Kind:
+    return one.name, *(one.attributes.get(name) for name in _KINDS.get(one.name, ()))
 
 
 def _merge(edits: Edits, element: Element, old: Made, new: Made) -> None:
@@ -41,15 +43,16 @@ def _merge(edits: Edits, element: Element, old: Made, new: Made) -> None:
 
 def _merge_children(edits: Edits, element: Element, old: Made, new: Made) -> None:
     before, after = _groups(old), _groups(new)
-    there: dict[tuple[str, str | None], list[Element]] = {}
+    texts_before = dict.fromkeys(one for one in old.children if isinstance(one, str))
+    texts_after = dict.fromkeys(one for one in new.children if isinstance(one, str))
+    there: dict[_Kind, list[Element]] = {}
     for child in element.children:
-        there.setdefault(_kind(child), []).append(child)
+        if not texts_before or edits.tree.source(child) not in texts_before:  # such are not understood
+            there.setdefault(_kind(child), []).append(child)
     removed: list[Element] = []
     added: list[Made | str] = []
     for kind in dict.fromkeys((*before, *after)):
         _merge_group(edits, there.get(kind, []), before.get(kind, []), after.get(kind, []), removed, added)
-    texts_before = dict.fromkeys(one for one in old.children if isinstance(one, str))
-    texts_after = dict.fromkeys(one for one in new.children if isinstance(one, str))
     gone = texts_before.keys() - texts_after.keys()
     if gone:
         removed.extend(child for child in element.children if edits.tree.source(child) in gone)
@@ -112,8 +115,8 @@ def _merge_group(
     removed.extend(child for child, _ in keyed.values())
 
 
-def _groups(made: Made) -> dict[tuple[str, str | None], list[Made]]:
-    groups: dict[tuple[str, str | None], list[Made]] = {}
+def _groups(made: Made) -> dict[_Kind, list[Made]]:
+    groups: dict[_Kind, list[Made]] = {}
     for child in made.children:
         if isinstance(child, Made):
             groups.setdefault(_kind(child), []).append(child)

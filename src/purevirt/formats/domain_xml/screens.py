@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from purevirt._typing import Any
-from purevirt.formats.domain_xml.shapes import NUMBER, SILENT, TEXT, YES_NO, Kind, Shape, Values, words
+from purevirt.formats.domain_xml.shapes import (
+    NUMBER,
+    SILENT,
+    TEXT,
+    YES_NO,
+    Kind,
+    Shape,
+    Values,
+    silent,
+    words,
+)
 from purevirt.model.description import Graphics, GraphicsType, Input, Spice, Video
 
 __all__ = [
@@ -57,7 +67,7 @@ GRAPHICS = Shape(
         ("@passwd", "password", TEXT),
         ("@display", "x_display", TEXT),
         ("@xauth", "x_authority", TEXT),
-        ("listen/@type", "_listen_type", words({"address": "address"})),
+        ("listen/@type", "_listen_type", words({"address": "address"}, others=("network", "socket", "none"))),
         ("listen/@address", "_address", TEXT),
         ("gl/@enable", "opengl", YES_NO),
         *_SPICE,
@@ -101,8 +111,8 @@ VIDEO = Shape(
     (
         ("model/@type", "model", words(_MODELS)),
         ("model/@vram", "vram_kib", NUMBER),
-        ("model/@heads", "_heads", words({}, "1")),
-        ("model/@primary", "_primary", words({}, "yes")),
+        ("model/@heads", "_heads", silent("1")),
+        ("model/@primary", "_primary", silent("yes")),
         _ALIAS,
     )
 )
