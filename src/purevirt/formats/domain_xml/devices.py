@@ -127,6 +127,8 @@ def _split_disk(disk: Disk) -> Values | None:
         block = disk.source is not None and disk.source.startswith("/dev/")
     if disk.script is not None or disk.colo is not None:
         return None  # what it is made of cannot be told
+    if disk.device is DiskDevice.LUN and not block:
+        return None  # the schema has LUNs of block devices only
     values.update(_type=block, _file=None if block else disk.source, _dev=disk.source if block else None)
     values["bus"] = disk.bus or _implied_bus(disk.target)
     return values
