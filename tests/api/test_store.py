@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,29 @@ def test_iterating_a_watch_ends_when_it_is_closed(xs: store.Store) -> None:
     watch.close()
     thread.join()
     assert seen == [Event("/a", "w")]
+
+
+def test_a_watch_is_closed_while_its_follower_is_ending(
+    xs: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The follower gives the descriptors back; whoever closes must not ring a bell that is gone."""
+    watch = xs.watch("/a")
+    next(watch)
+    thread = threading.Thread(target=lambda: list(watch))
+    thread.start()
+    write = os.write
+
+    def late(descriptor: int, data: bytes) -> int:
+        if threading.current_thread() is not thread:
+            thread.join(0.3)  # as long as it is not made to wait, it ends here
+        return write(descriptor, data)
+
+    transport: Any = watch._watcher._transport
+    while not transport._waiters:
+        os.sched_yield()
+    monkeypatch.setattr("purevirt.channels.xenstore.blocking.os.write", late)
+    watch.close()
+    thread.join()
 
 
 def test_a_watch_that_cannot_be_set_leaves_no_connection(xs: store.Store) -> None:

@@ -61,6 +61,7 @@ class BlockingTransport:
     __slots__ = (
         "__weakref__",
         "_asked",
+        "_bell",
         "_either_poll",
         "_generation",
         "_link",
@@ -87,6 +88,7 @@ class BlockingTransport:
         self._reason: str | None = None
         self._unsent = b""
         self._moving = False
+        self._bell = allocate_lock()  # nobody rings it while it is taken down
         self._waiters = 0
         self._wake: tuple[int, int] | None = None
         self._poller = _poller(link.fileno(), select.POLLIN)
@@ -359,20 +361,22 @@ class BlockingTransport:
         return self._wake
 
     def _ring(self) -> None:
-        if self._wake is not None:
-            try:
-                os.write(self._wake[1], b"!")
-            except BlockingIOError:
-                pass  # it rings already
+        with self._bell:
+            if self._wake is not None:
+                try:
+                    os.write(self._wake[1], b"!")
+                except BlockingIOError:
+                    pass  # it rings already
 
     def _finish(self) -> None:
         """With the lock held: give the descriptors back, if the connection is over and nobody polls them."""
         if self._reason is not None and not self._waiters:
             self._link.close()
-            if self._wake is not None:
-                for fd in self._wake:
-                    os.close(fd)
-                self._wake = None
+            with self._bell:  # `close` rings without the lock
+                if self._wake is not None:
+                    for fd in self._wake:
+                        os.close(fd)
+                    self._wake = None
 
 
 def _poller(fd: int, events: int) -> select.poll:
