@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 import lab
+from purevirt import formats
 
 from .conftest import Guests
 from .daemon import READER, Program, as_user
@@ -129,6 +131,9 @@ def test_a_reader_is_told_the_same_by_the_daemon_but_for_passwords(
         told = json.loads(done.stdout)
         assert len(told["graphics"]) == 1
         assert {**told, "graphics": []} == known
+        shown = as_user(dom0, READER, "-r", "dumpxml", name, check=True).stdout
+        assert SECRET not in shown
+        assert formats.parse(shown).description.uuid == UUID(known["uuid"])
         refused = as_user(dom0, READER, "-r", "dumpxml", name, "--json", "--security-info")
         assert (refused.status, refused.stdout) == (4, "")
         assert "passwords are told to administrators only" in refused.stderr
