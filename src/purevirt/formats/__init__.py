@@ -1,4 +1,4 @@
-"""Descriptions of domains as text: xl's configuration files, and what libxl records of running domains.
+"""Descriptions of domains as text: libvirt's XML, xl's configuration files, what libxl records of running domains.
 
     from purevirt import formats
 
@@ -13,7 +13,7 @@
 What can be in a description is in `purevirt.description`. Nothing is lost on the way: what a format has no words for
 is carried along, in a place that its own programs pass over, and reported.
 
-Beside them, `xend_sxpr` and `xend_json` are what the Xen daemon speaks.
+Beside them, `capabilities_xml` says what hosts can do; `xend_sxpr` and `xend_json` are what the Xen daemon speaks.
 """
 
 from __future__ import annotations
