@@ -45,7 +45,7 @@ from tests.support.xl_effect import in_effect, left_out, spelled_out
 
 DATA = Path(__file__).parents[1] / "data" / "descriptions"
 GOLDEN = [
-    path for path in sorted(DATA.iterdir()) if path.suffix in (".xml", ".cfg") and ".fresh" not in path.name
+    path for path in sorted(DATA.iterdir()) if path.suffix in (".xml", ".cfg") and ".fresh." not in path.name
 ]
 
 # One after the other, so that one machine answers for all.

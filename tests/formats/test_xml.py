@@ -65,8 +65,28 @@ def test_an_attribute_set_and_taken_away_leaves_the_text_as_it_was(text: str, da
         (b"<a>\xff</a>", ":1:4: this is no UTF-8"),
         (b"<?xml version='1.0' encoding='utf-7'?><a/>", "the encoding 'utf-7' is refused"),
         ("<a>\ud800</a>", "surrogate"),
+        (
+            '<!DOCTYPE a [<!ENTITY b "ha">'
+            + "".join(f'<!ENTITY b{n} "{"&b;" * 9}">' for n in range(9))
+            + "]><a>&b8;</a>",
+            ":1:1: a document type is refused",
+        ),
+        ("<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>", ":1:1: a document type is refused"),
+        ("\n<a><![CDATA[", ":2:"),
+        ("<a x='1' x='2'/>", "duplicate attribute"),
+        ("<a/><b/>", "junk after document element"),
+        ("", "no element found"),
+        ("<a>" + " " * (16 << 20) + "</a>", "bytes are too many, expected at most 16777216"),
+        (b"<?xml version='1.0' encoding='UTF-16'?><a/>", "this is not in utf-16, as it says"),
     ],
 )
 def test_what_is_refused(text: str | bytes, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         xml.parse(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1", "us-ascii"])
+def test_encodings(encoding: str) -> None:
+    text = f"<?xml version='1.0' encoding='{encoding}'?><a>{'x' if encoding == 'us-ascii' else 'é'}</a>"
+    assert xml.parse(text.encode(encoding)).root.text in ("x", "é")
+    assert xml.parse(text).root.text in ("x", "é")

@@ -15,19 +15,25 @@ and nothing outside a temporary directory is touched, so this is safe on a real 
     peers.test_xenstore(our_daemon.socket)    # the real clients also work against any other daemon
     peers.xl_create_dry_run(config)           # what the real xl makes of a configuration file
 
+    peers.need_schemas()
+    peers.schema_faults("domain.rng", texts)  # what libvirt's own schema has against documents
+
 Neighbours: `_daemon` starts and stops the daemons, `_guest` is the domain's end of a ring, `_tools` runs
-programs, `_xl` is xl as a reader of files, `_packages` knows what must be installed
+programs, `_xl` is xl as a reader of files, `_schemas` holds XML against libvirt's schemas,
+`_packages` knows what must be installed
 (``python -m tests.peers install``).
 """
 
 from ._daemon import DAEMONS, Peer, oxenstored, xenstored
 from ._guest import Guest
 from ._packages import PeerError, available, install, need
+from ._schemas import SCHEMAS, need_schemas, schema_faults
 from ._tools import TOOLS, start_tool, test_xenstore, tool
 from ._xl import xl_create_dry_run
 
 __all__ = [
     "DAEMONS",
+    "SCHEMAS",
     "TOOLS",
     "Guest",
     "Peer",
@@ -35,7 +41,9 @@ __all__ = [
     "available",
     "install",
     "need",
+    "need_schemas",
     "oxenstored",
+    "schema_faults",
     "start_tool",
     "test_xenstore",
     "tool",

@@ -29,6 +29,11 @@ def programs() -> Path | None:
 
 def available() -> str | None:
     """None where the peers can run, else the reason why not, which names Debian's packages."""
+    missing = _missing()
+    return _reason(missing) if missing else None
+
+
+def _missing() -> list[str]:
     missing = []
     directory = programs()
     if directory is None or not (directory / "oxenstored").exists():
@@ -39,21 +44,27 @@ def available() -> str | None:
         missing.append("a C compiler (package gcc)")
     if not _HEADERS.exists():
         missing.append("Xen's headers (package libxen-dev)")
-    if not missing:
-        return None
+    return missing
+
+
+def _reason(missing: list[str]) -> str:
     return f"missing: {', '.join(missing)}; `python -m tests.peers install` installs them"
 
 
 def need() -> None:
     """In a test or fixture: skip where the peers are missing, or fail if PUREVIRT_REQUIRE_PEERS=1."""
+    required(_missing())
+
+
+def required(missing: list[str]) -> None:
+    """Skip or fail, as `need`, if anything is missing."""
     import pytest
 
-    reason = available()
-    if reason is None:
+    if not missing:
         return
     if os.environ.get("PUREVIRT_REQUIRE_PEERS") == "1":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+        pytest.fail(_reason(missing), pytrace=False)
+    pytest.skip(_reason(missing))
 
 
 def install() -> None:
@@ -67,7 +78,7 @@ def install() -> None:
     utils = [line.split()[0] for line in names if line]
     if not utils:
         raise PeerError("apt-cache knows no package xen-utils-VERSION")
-    wanted = [max(utils), "xenstore-utils", "libxen-dev", "gcc", "libc6-dev"]
+    wanted = [max(utils), "xenstore-utils", "libxen-dev", "gcc", "libc6-dev", "libvirt0", "libxml2-utils"]
     subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *wanted], env=apt, check=True)
 
 

@@ -23,9 +23,24 @@ def parse(text: str | bytes, *, file: str = "<text>") -> tuple[str, Any]:
 
 
 def format(field: str, record: Any) -> str:  # noqa: A001 - the other half of parse
-    """A record of a field of descriptions as XML. InvalidConfig if libvirt has no words for it."""
+    """A record of a field of descriptions as XML. InvalidConfig if libvirt has no words for it, or for part of it."""
     for device in DEVICES:
         made = made_device(device, record, 0) if device.field == field else None
         if made is not None:
-            return "\n".join([*made.lines(), ""])
+            text = "\n".join([*made.lines(), ""])
+            lost = _lost(record, parse(text)[1])
+            if lost:
+                raise InvalidConfig(
+                    f"libvirt's XML has no words for {', '.join(lost)} of this one of {field}"
+                )
+            return text
     raise InvalidConfig(f"libvirt's XML has no words for this one of {field}: {record!r}")
+
+
+def _lost(record: Any, said: Any) -> list[str]:
+    if record == said:
+        return []
+    fields = getattr(record, "_fields", None)
+    if fields is None or type(record) is not type(said):
+        return ["it"]
+    return [name for name in fields if getattr(record, name) != getattr(said, name)]
