@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-MODULES = ("startup", "scaling", "classic", "xend", "xenstore_client", "xenstored", "xl_config")
+MODULES = ("startup", "scaling", "classic", "xend", "xenstore_client", "xenstored", "xl_config", "domain_xml")
 
 
 def main() -> int:
