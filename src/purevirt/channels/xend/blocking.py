@@ -32,7 +32,9 @@ from purevirt.errors import Closed
 
 __all__ = ["BlockingTransport"]
 
-_RECEIVE = 256 * 1024
+_RECEIVE = (
+    64 * 1024
+)  # of memory that malloc has at hand: more would be mapped, touched and unmapped for each answer
 
 
 class _Link:
@@ -67,9 +69,9 @@ class BlockingTransport:
         check(self._closed, self._generation)
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
-            self._slots.get(timeout=time_left(deadline))
+            self._slots.get(block=False)  # nearly always; to wait takes a look at the clock
         except Empty:
-            raise timed_out(timeout, sent=False) from None
+            self._wait_for_slot(deadline, timeout)
         try:
             link = self._take_idle() or self._connect(deadline)
             self._busy.add(link)
@@ -88,6 +90,12 @@ class BlockingTransport:
             self._slots.put(None)
             if self._closed:
                 self._close_idle()
+
+    def _wait_for_slot(self, deadline: float | None, timeout: float | None) -> None:
+        try:
+            self._slots.get(timeout=time_left(deadline))
+        except Empty:
+            raise timed_out(timeout, sent=False) from None
 
     def _take_idle(self) -> _Link | None:
         """An idle connection on which nothing has happened since its last answer."""
