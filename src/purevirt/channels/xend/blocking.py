@@ -32,9 +32,8 @@ from purevirt.errors import Closed
 
 __all__ = ["BlockingTransport"]
 
-_RECEIVE = (
-    64 * 1024
-)  # of memory that malloc has at hand: more would be mapped, touched and unmapped for each answer
+# Of memory that malloc has at hand: more would be mapped, touched and unmapped for each answer.
+_RECEIVE = 64 * 1024
 
 
 class _Link:
