@@ -33,6 +33,7 @@ __all__ = [
     "raise_error",
     "result",
     "status_of",
+    "uuid_text",
 ]
 
 
@@ -53,7 +54,7 @@ def encode(value: object) -> object:
             for name, item in zip(value._fields, value, strict=True)
         }
     if isinstance(value, bytes):
-        return _uuid_text(value)
+        return uuid_text(value)
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
@@ -63,7 +64,7 @@ def encode(value: object) -> object:
     return str(value)  # a UUID
 
 
-def _uuid_text(handle: bytes) -> str | None:
+def uuid_text(handle: bytes) -> str | None:
     """A handle as a UUID is written; None for an empty one, which stands for "not known"."""
     if not handle:
         return None
@@ -105,7 +106,9 @@ def call(
     """The JSON object of a request."""
     return {
         "operation": operation,
-        "domain": encode(domain),
+        "domain": None
+        if domain is None
+        else {"uuid": uuid_text(domain.handle), "domid": domain.domid, "name": domain.name},
         "arguments": {key: encode(value) for key, value in arguments.items()},
         "timeout": timeout,
     }

@@ -15,6 +15,7 @@ from typing import Any
 from purevirt.daemons.rostore.server import ReadOnlyStore
 from purevirt.daemons.xend.service import Options, Service, run
 from purevirt.daemons.xend.sockets import allow_many_files
+from purevirt.programs.coarse import CoarseLoop
 
 __all__ = ["main", "read_only_store", "start_xend"]
 
@@ -28,7 +29,8 @@ async def start_xend(root: str, **options: Any) -> Service:
 
 def main(options: Options) -> None:
     """Serve until SIGTERM or SIGINT, and say "ready" when it does. Raises what kept it from starting."""
-    asyncio.run(run(options))
+    with asyncio.Runner(loop_factory=CoarseLoop) as runner:
+        runner.run(run(options))
 
 
 def read_only_store(root: str) -> None:

@@ -138,6 +138,48 @@ def record(log: AuditLog, **arguments: object) -> None:
     log.record(ADMIN, "suspend", DomainRef(bytes(16), 1, "test"), arguments, result="done")
 
 
+@pytest.mark.parametrize(
+    ("domain", "shown"),
+    [
+        (None, None),
+        (DomainRef(b"", None, None), {"uuid": None, "domid": None, "name": None}),
+        (
+            DomainRef(bytes(range(16)), 7, 'a "quoted"\n\\ ä \udcff name'),
+            {
+                "uuid": "00010203-0405-0607-0809-0a0b0c0d0e0f",
+                "domid": 7,
+                "name": 'a "quoted"\n\\ ä \udcff name',
+            },
+        ),
+    ],
+)
+def test_a_line_is_one_of_json_whatever_is_in_it(
+    domain: DomainRef | None, shown: object, tmp_path: Path
+) -> None:
+    log = AuditLog(str(tmp_path / "audit.log"))
+    arguments = {"mode": 'power"off', "kib": 5, "live": True, "none": None}
+    log.record(READER, 'a "b"\n', domain, arguments, result="fault", error='x: "y"\n', seconds=0.25)
+    log.record(ADMIN, "resume", domain, {}, result="done", seconds=1e-9)
+    first, second = Path(log.path).read_bytes().splitlines()
+    assert json.loads(first) == {
+        "time": json.loads(first)["time"],
+        "uid": READER.uid,
+        "gid": READER.gid,
+        "pid": READER.pid,
+        "role": "reader",
+        "operation": 'a "b"\n',
+        "domain": shown,
+        "arguments": arguments,
+        "result": "fault",
+        "error": 'x: "y"\n',
+        "seconds": 0.25,
+    }
+    assert first == json.dumps(json.loads(first)).encode()
+    assert json.loads(second)["error"] is None
+    assert json.loads(second)["arguments"] == {}
+    assert second == json.dumps(json.loads(second)).encode()
+
+
 def test_the_log_is_made_with_its_directory_and_survives_rotation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,28 @@ def test_a_connection_is_kept_for_those_who_ask_and_for_our_own(head: bytes, tmp
     run(test)
 
 
+def test_a_client_whose_next_request_is_always_here_lets_others_have_their_turn(tmp_path: Path) -> None:
+    async def test() -> None:
+        asked: list[str] = []
+
+        async def handler(request: Request) -> Response:
+            asked.append(request.target)
+            return Response(200, "OK", ())
+
+        async with Line(tmp_path / "s", handler) as line:
+            (_, greedy), (reader, modest) = await line.open(), await line.open()
+            modest.write(OURS)
+            await answer(reader)  # both are being served
+            greedy.write(OURS * 500)
+            modest.write(OURS.replace(b"purevirt/", b"purevirt/modest"))
+            await answer(reader)
+            assert len(asked) < 100
+            for writer in (greedy, modest):
+                writer.close()
+
+    run(test)
+
+
 def test_an_old_client_of_http_1_0_is_answered(tmp_path: Path) -> None:
     async def test() -> None:
         async with Line(tmp_path / "s", echo) as line:

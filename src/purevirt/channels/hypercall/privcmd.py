@@ -81,7 +81,8 @@ class PrivcmdTransport:
         self._check()
         arena = self._arena
         with self._lock:
-            self._check()
+            if self._device.closed:
+                raise Closed(f"the connection to {WHAT} is closed", channel=CHANNEL)
             for address, data in extents:
                 arena.put(address, data)
             try:
@@ -105,8 +106,6 @@ class PrivcmdTransport:
                 f"this connection to {WHAT} was made before a fork: open another one in the child",
                 channel=CHANNEL,
             )
-        if self._device.closed:
-            raise Closed(f"the connection to {WHAT} is closed", channel=CHANNEL)
 
 
 def _open(root: str) -> io.FileIO:

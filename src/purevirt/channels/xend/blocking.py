@@ -32,7 +32,8 @@ from purevirt.errors import Closed
 
 __all__ = ["BlockingTransport"]
 
-_RECEIVE = 256 * 1024
+# Of memory that malloc has at hand: more would be mapped, touched and unmapped for each answer.
+_RECEIVE = 64 * 1024
 
 
 class _Link:
@@ -66,17 +67,22 @@ class BlockingTransport:
     async def exchange(self, request: Request, timeout: float | None) -> Response:
         check(self._closed, self._generation)
         deadline = None if timeout is None else time.monotonic() + timeout
+        left = timeout  # which is looked at anew only after a wait: a look at the clock can be a system call
         try:
-            self._slots.get(timeout=time_left(deadline))
+            self._slots.get(block=False)
         except Empty:
-            raise timed_out(timeout, sent=False) from None
+            self._wait_for_slot(deadline, timeout)
+            left = time_left(deadline)
         try:
-            link = self._take_idle() or self._connect(deadline)
+            link = self._take_idle()
+            if link is None:
+                link = self._connect(left)
+                left = time_left(deadline)
             self._busy.add(link)
             response = None
             try:
                 check(self._closed, self._generation)  # closed while we connected: then nobody would wake us
-                response = self._talk(link, request, deadline, timeout)
+                response = self._talk(link, request, deadline, left, timeout)
             finally:
                 self._busy.discard(link)
                 if response is not None and link.http.reusable and len(self._idle) < IDLE:
@@ -89,6 +95,12 @@ class BlockingTransport:
             if self._closed:
                 self._close_idle()
 
+    def _wait_for_slot(self, deadline: float | None, timeout: float | None) -> None:
+        try:
+            self._slots.get(timeout=time_left(deadline))
+        except Empty:
+            raise timed_out(timeout, sent=False) from None
+
     def _take_idle(self) -> _Link | None:
         """An idle connection on which nothing has happened since its last answer."""
         while True:
@@ -100,8 +112,7 @@ class BlockingTransport:
                 return link
             link.sock.close()  # the other side has closed it, or sends what nobody asked for
 
-    def _connect(self, deadline: float | None) -> _Link:
-        left = time_left(deadline)
+    def _connect(self, left: float | None) -> _Link:
         address = self._address
         if not isinstance(address, tuple):
             return _Link(connect(address, timeout=left, what=WHAT, channel=CHANNEL, hint=HINT))
@@ -116,8 +127,15 @@ class BlockingTransport:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _Link(sock)
 
-    def _talk(self, link: _Link, request: Request, deadline: float | None, timeout: float | None) -> Response:
-        """Send the request, receive its answer."""
+    def _talk(
+        self,
+        link: _Link,
+        request: Request,
+        deadline: float | None,
+        left: float | None,
+        timeout: float | None,
+    ) -> Response:
+        """Send the request, receive its answer. So much time is `left`, of the `timeout` that there was."""
         data = memoryview(link.http.request(request))
         sent = False
         broken: OSError | None = None
@@ -127,18 +145,19 @@ class BlockingTransport:
                     data = data[link.sock.send(data) :]
                     sent = True
                 except BlockingIOError:
-                    self._wait(link.writing, deadline)
+                    self._wait(link.writing, left)
+                    left = time_left(deadline)
                 except OSError as error:
                     broken = error  # what it refused our request with may still be there to read
             while True:
-                self._wait(link.reading, deadline)
+                self._wait(link.reading, left)
                 try:
-                    received = link.sock.recv(_RECEIVE)
+                    response = link.http.feed(link.sock.recv(_RECEIVE))
                 except BlockingIOError:
-                    continue
-                response = link.http.feed(received)
+                    response = None
                 if response is not None:
                     return response
+                left = time_left(deadline)
         except TimeoutError:
             raise timed_out(timeout, sent) from None
         except Closed as error:
@@ -146,9 +165,8 @@ class BlockingTransport:
         except OSError as error:
             raise lost(broken or error, self._closed) from error
 
-    def _wait(self, poller: select.poll, deadline: float | None) -> None:
-        """TimeoutError at the deadline."""
-        left = time_left(deadline)
+    def _wait(self, poller: select.poll, left: float | None) -> None:
+        """TimeoutError when that time has passed."""
         if left == 0.0 or not poller.poll(None if left is None else left * 1000):
             raise TimeoutError
 

@@ -22,6 +22,7 @@ GRACE = 1.0
 """How many seconds longer than the call's own time limit its answer is waited for: the daemon keeps the limit as
 well, and can say better than we what did not happen in time."""
 
+_encode = json.JSONEncoder(allow_nan=False).encode  # made once: json.dumps makes one each time
 _JSON = (("Content-Type", "application/json"), ("Accept", "application/json"))
 
 
@@ -46,7 +47,7 @@ class XendClient:
         the transport raises them; RemoteProtocolError for an answer that is no such object.
         """
         try:
-            body = json.dumps(document, allow_nan=False).encode("ascii")
+            body = _encode(document).encode("ascii")
         except (TypeError, ValueError) as error:
             raise LocalProtocolError(f"JSON cannot carry that call: {error}", channel=CHANNEL) from None
         request = Request("POST", CALL_PATH, _JSON, body)

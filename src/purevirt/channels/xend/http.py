@@ -11,6 +11,8 @@ another cause: the daemon died, or was killed.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from purevirt._typing import TYPE_CHECKING, NamedTuple
 from purevirt.channels.xend.transport import CHANNEL, WHAT, Request, Response, lost
 from purevirt.errors import LocalProtocolError, RemoteProtocolError
@@ -57,19 +59,10 @@ class Http:
 
     def request(self, request: Request) -> bytes:
         """The bytes of a request. LocalProtocolError if HTTP cannot carry it."""
-        lines = [f"{request.method} {request.target} HTTP/1.1", "Host: localhost"]
-        lines += [f"{name}: {text}" for name, text in request.headers]
-        if request.body or request.method == "POST":
-            lines.append(f"Content-Length: {len(request.body)}")
-        words = (request.method, request.target)
-        if not all(line.isascii() and line.isprintable() for line in lines) or any(
-            not word or " " in word for word in words
-        ):
-            raise LocalProtocolError(
-                f"HTTP cannot carry that request: {request.method!r} {request.target!r}", channel=CHANNEL
-            )
+        method, target, headers, body = request
+        head = _head_of(method, target, headers, len(body))
         self._start(request)
-        return "\r\n".join([*lines, "", ""]).encode("ascii") + request.body
+        return head + body
 
     def feed(self, data: bytes) -> Response | None:
         """What was received; b"" where the other side has closed. The answer, once it is whole.
@@ -90,10 +83,12 @@ class Http:
                 if end >= 0 or len(received) >= MAX_HEAD or not data:
                     self._response = self._not_plain(bytes(received), not data)
                 return self._response
+            if self._head.end - self._head.begin > MAX_BODY:
+                raise RemoteProtocolError(f"{WHAT} answers more than {MAX_BODY} bytes", channel=CHANNEL)
         head = self._head
         if len(received) >= head.end:
             body = bytes(received[head.begin : head.end])
-            self._response = Response(head.status, head.reason, head.headers, body)
+            self._response = Response(head.status, head.reason, dict(head.headers), body)
         elif not data:
             raise lost(None, False)
         return self._response
@@ -116,6 +111,20 @@ class Http:
         return self._head is not None and self._head.keeps and len(self._received) == self._head.end
 
 
+@lru_cache(maxsize=64)  # the same calls are made again and again
+def _head_of(method: str, target: str, headers: tuple[tuple[str, str], ...], length: int) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost"]
+    lines += [f"{name}: {text}" for name, text in headers]
+    if length or method == "POST":
+        lines.append(f"Content-Length: {length}")
+    if not all(line.isascii() and line.isprintable() for line in lines) or any(
+        not word or " " in word for word in (method, target)
+    ):
+        raise LocalProtocolError(f"HTTP cannot carry that request: {method!r} {target!r}", channel=CHANNEL)
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+
+@lru_cache(maxsize=64)
 def _plain(head: bytes, begin: int) -> _Head | None:
     """A head, if it is plain: see the essay above. None: h11 shall decide."""
     try:
@@ -143,6 +152,4 @@ def _plain(head: bytes, begin: int) -> _Head | None:
         or connection not in ("keep-alive", "close")
     ):
         return None
-    if int(length) > MAX_BODY:
-        raise RemoteProtocolError(f"{WHAT} answers more than {MAX_BODY} bytes", channel=CHANNEL)
     return _Head(status, reason.lstrip(" "), headers, begin, begin + int(length), connection == "keep-alive")

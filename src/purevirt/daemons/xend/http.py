@@ -53,6 +53,7 @@ _log = logging.getLogger("purevirt.xend.http")
 
 _CHUNK = 65536
 _MOST_PIECES = 10_000
+_IN_A_ROW = 16  # requests of one connection, before others have their turn
 
 
 def _is_ours(request: Request) -> bool:
@@ -172,9 +173,13 @@ class Server:
         working = Patience(self._loop, self._task(), self._limits.answer_time)
         try:
             connection = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head)
+            served = 0
             while await self._exchange(connection, sock, caller, idle, working):
                 if connection.our_state is h11.DONE:  # h11 has seen this one
                     connection.start_next_cycle()
+                served += 1
+                if served % _IN_A_ROW == 0:
+                    await asyncio.sleep(0)  # nor does serving while the next request is here already
             await self._linger(sock)
         except (OSError, h11.RemoteProtocolError):
             pass  # the client is gone, or does not take its answer
@@ -237,6 +242,10 @@ class Server:
         too long."""
         if connection.trailing_data[0]:
             return b""
+        try:
+            return sock.recv(_CHUNK) or None  # who calls again and again was often faster than we
+        except BlockingIOError:
+            pass
         try:
             with idle:
                 return await self._loop.sock_recv(sock, _CHUNK) or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import h11
@@ -22,6 +23,9 @@ __all__ = [
     "plain_bytes",
     "refusal",
 ]
+
+
+_SHORT = 64  # bytes of an answer that is likely to be given again
 
 
 def _never() -> bool:
@@ -103,10 +107,17 @@ def head_of(response: Response) -> h11.Response:
 
 def plain_bytes(response: Response) -> bytes | None:
     """The bytes of an answer, if it is a plain one."""
+    return (_short_bytes if len(response.body) <= _SHORT else _plain_bytes)(response)
+
+
+def _plain_bytes(response: Response) -> bytes | None:
     headers = response.headers
     if not any(name.lower() == "content-length" for name, _ in headers):
         headers = (*headers, ("Content-Length", str(len(response.body))))
     return plainhttp.response(response.status, response.reason, headers, response.body)
+
+
+_short_bytes = lru_cache(maxsize=64)(_plain_bytes)  # most changes answer the same
 
 
 def plain(status: int, reason: str, words: str) -> Response:

@@ -10,9 +10,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from uuid import UUID
 
 from purevirt.model import Event, EventKind, EventSource
+from purevirt.model.domain import uuid_of
 from purevirt.model.events import libvirt_codes
 
 __all__ = ["KEPT", "Journal"]
@@ -54,7 +54,7 @@ class Journal:
     ) -> Event:
         """Note an event, and wake those who wait."""
         self._last += 1
-        uuid = UUID(bytes=handle) if handle else None
+        uuid = uuid_of(handle) if handle else None
         event = Event(
             self._last, self._clock(), source, kind, domid, uuid, name, detail, *libvirt_codes(kind, detail)
         )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -64,6 +65,7 @@ class Supervisor:
         self._toolstack = toolstack
         self._audit = audit
         self._changes: set[asyncio.Task[object]] = set()
+        self._loop = asyncio.get_running_loop()  # asked once: on Python 3.11 each time is a system call
 
     async def stop(self) -> None:
         """Let changes that are under way end, for a while; then cut them off."""
@@ -105,14 +107,15 @@ class Supervisor:
             raise InvalidConfig(f"{operation} is about a domain, and none is named", operation=operation)
         driver = self._driver(operation) if found.needs_host else None
         limit = _limit(found, values, timeout)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + limit
+        end = self._loop.time() + limit
         work = Work(caller, driver, self._toolstack, self.journal, values, end, domain, None)
         if not found.changes:
             return await self._within(self._look(found, work), operation, work, limit, 0.0)
         if not detached:
             return await self._recorded(found, operation, work, limit)
-        task = loop.create_task(self._recorded(found, operation, work, limit), name=f"xend: {operation}")
+        task = self._loop.create_task(
+            self._recorded(found, operation, work, limit), name=f"xend: {operation}"
+        )
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
         try:
@@ -162,7 +165,7 @@ class Supervisor:
     ) -> object:
         """Wait for it, but not longer than it may take; and say of a lost channel what it means."""
         try:
-            with Deadline(asyncio.get_running_loop(), work.end + grace):
+            with Deadline(self._loop, work.end + grace):
                 return await coro
         except Timeout as error:
             error.operation = error.operation or operation
@@ -185,8 +188,7 @@ class Supervisor:
 
     async def _recorded(self, found: Operation, operation: str, work: Work, limit: float) -> object:
         """A change, with its line in the audit log."""
-        loop = asyncio.get_running_loop()
-        start = loop.time()
+        start = time.monotonic()
         about = [work.domain]
         result, message = "cancelled", None
         try:
@@ -209,7 +211,7 @@ class Supervisor:
                 work.arguments,
                 result=result,
                 error=message,
-                seconds=loop.time() - start,
+                seconds=time.monotonic() - start,
             )
 
     async def _change(

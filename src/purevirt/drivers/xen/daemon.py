@@ -70,13 +70,11 @@ class Daemon:
         Whatever the daemon raised; ChannelUnavailable: it is not there any more; Timeout, Closed: it did not answer,
         and whether the call took effect is unknown; RemoteProtocolError: what it answered makes no sense.
         """
-        from purevirt.formats import xend_json
+        from purevirt.formats.xend_json import call, error_from, result
 
         client = self._connected()
         try:
-            answer = await client.call(
-                xend_json.call(operation, ref, arguments or {}, timeout), timeout, grace=grace
-            )
+            answer = await client.call(call(operation, ref, arguments or {}, timeout), timeout, grace=grace)
         except ConnectError as error:
             raise ChannelUnavailable(
                 f"{operation} needs the Xen daemon, which answered when the connection was opened: {error}; "
@@ -96,12 +94,12 @@ class Daemon:
                 errno=error.errno,
             ) from error
         if "error" in answer:
-            failed = xend_json.error_from(answer)
+            failed = error_from(answer)
             failed.operation = operation  # the call that was made, whatever the daemon did for its sake
             raise failed
         if answer["result"] is None and not answers:
             return None
-        return xend_json.result(operation, answer["result"])
+        return result(operation, answer["result"])
 
 
 def _domain(ref: DomainRef | None) -> str | None:

@@ -6,6 +6,8 @@ Every sysctl and domctl has its wrapper struct as extent 0 and, if it has one, i
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from purevirt._typing import Any
 from purevirt.errors import RemoteProtocolError
 from purevirt.wire.hypercall import structs
@@ -55,11 +57,26 @@ def domctl(
     buffers: tuple[Extent, ...] = (),
 ) -> Hypercall:
     """A domctl with this union and, from extent 1 on, the buffers that the union names."""
+    address = space.place(structs.DOMCTL.at(versions).size)
+    if not union and not buffers:
+        return _bare_domctl(address, versions, int(cmd), domid)
+    return _domctl(address, versions, cmd, domid, union, buffers)
+
+
+def _domctl(
+    address: int, versions: Interface, cmd: int, domid: int, union: bytes, buffers: tuple[Extent, ...]
+) -> Hypercall:
     shape = structs.DOMCTL.at(versions)
     head = shape.pack(cmd=cmd, interface_version=versions.domctl, domain=domid)[: structs.DOMCTL_U]
-    address = space.place(shape.size)
     wrapper = Extent(address, (head + union).ljust(shape.size, b"\0"))
     return Hypercall(Op.DOMCTL, (address,), (wrapper, *buffers))
+
+
+@lru_cache(
+    maxsize=512
+)  # a hypercall is a value: the same question about the same domain is the same one again
+def _bare_domctl(address: int, versions: Interface, cmd: int, domid: int) -> Hypercall:
+    return _domctl(address, versions, cmd, domid, b"", ())
 
 
 def blank(space: Layout, size: int) -> Extent:
