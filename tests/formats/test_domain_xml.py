@@ -122,6 +122,13 @@ def test_a_change_finds_its_element_among_those_that_are_not_understood() -> Non
     assert domain_xml.parse(changed.text()).description == wanted
 
 
+def test_a_new_element_stands_where_the_schema_wants_it() -> None:
+    document = domain_xml.format(DomainDescription("web"))
+    said = document.description
+    text = document.updated(said._replace(boot=said.boot._replace(bootloader="pygrub"))).text()
+    assert text.index("<vcpu>") < text.index("<bootloader>") < text.index("<os>")
+
+
 def test_names_that_libvirt_has_no_letters_for_are_carried() -> None:
     said = DomainDescription(
         "web", interfaces=(Interface(bridge="b r"), Interface(bridge="b", name="a b", mtu=1400))

@@ -124,6 +124,7 @@ CONTEXTS: dict[str, Any] = {
     "cpus.numa.vcpus": described.NumaNode(131072, "1", 0, (10,)),
     "cpus.numa.pnode": described.NumaNode(131072, "0", None, (10,)),
     "cpus.numa.distances": described.NumaNode(131072, "0", 0, ()),
+    "boot.bootloader_arguments": described.Boot(bootloader="pygrub"),
     "boot.shim": described.Boot(kernel="/k"),
     "graphics.spice": SPICE,
     "graphics.x_display": SDL,

@@ -72,7 +72,7 @@ def described(tree: Tree) -> Said:
     try:
         fields = from_values(values)
     except ValueError as error:
-        raise tree.error(str(error), root) from None
+        raise tree.error(str(error), _named(root, str(error))) from None
     lines: tuple[tuple[Carried, str], ...] = ()
     if metadata is not None:
         lines = _metadata(tree, metadata, fields, unknown)
@@ -100,6 +100,16 @@ def _metadata(
     if others:
         fields["metadata"] = tuple(others)
     return tuple(lines)
+
+
+def _named(element: Element, message: str) -> Element:
+    """The element that a message begins with, within another; else that one."""
+    name = message[1:].partition(">")[0].partition(" ")[0] if message.startswith("<") else ""
+    for child in element.children:
+        found = _named(child, message) if child.name != name else child
+        if found.name == name:
+            return found
+    return element
 
 
 _OWN: dict[str, dict[str, tuple[str | None, ...]]] = {

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import re
 
-from purevirt.formats.domain_xml.shapes import NUMBER, SILENT, TEXT, YES_NO, Kind, Shape, Values, words
+from purevirt.formats.domain_xml.shapes import (
+    NUMBER,
+    SILENT,
+    TEXT,
+    YES_NO,
+    Kind,
+    Shape,
+    Values,
+    silent,
+    words,
+)
 from purevirt.model.description import P9, PciDevice, UsbController, UsbDevice
 
 __all__ = [
@@ -108,7 +118,7 @@ HOST_USB = Shape(
     (
         ("@mode", "_mode", words({"subsystem": "subsystem"})),
         ("@type", "_type", words({"usb": "usb"})),
-        ("@managed", "_managed", words({}, "no", "yes")),
+        ("@managed", "_managed", silent("no")),
         ("source/address/@bus", "bus", NUMBER),
         ("source/address/@device", "device", NUMBER),
         ("alias/@name", "_alias", SILENT),

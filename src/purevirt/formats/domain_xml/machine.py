@@ -6,12 +6,14 @@ Known from libvirt's documentation of the format and from how its libxl driver r
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from uuid import UUID
 
 from purevirt._typing import Any
 from purevirt.formats.domain_xml.shapes import (
     NUMBER,
     ON_OFF,
+    OTHER,
     PRESENT,
     TEXT,
     YES_NO,
@@ -85,9 +87,9 @@ def _read_cpus(text: str) -> str:
     return text.strip()
 
 
-def _read_signed(text: str) -> int | None:
-    if text in ("reset",):
-        return None
+def _read_signed(text: str) -> Any:
+    if text == "reset":
+        return OTHER
     if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
         raise ValueError("a number of seconds")
     return int(text)
@@ -256,7 +258,11 @@ def _cpus(values: Values) -> Cpus:
         raise ValueError(f"<vcpu>: current is {online}, expected at most the {total} there are")
     default = values.get("_cpuset")
     affinity: tuple[str, ...] = () if default is None else (default,)
-    pins = {pin.get("vcpu", 0): pin.get("cpus", "all") for pin in values.get("_pins", ())}
+    pins: dict[int, str] = {}
+    for pin in values.get("_pins", ()):
+        if pin.get("vcpu", 0) in pins:
+            raise ValueError(f"<vcpupin>: a second one for vCPU {pin.get('vcpu', 0)}, expected one")
+        pins[pin.get("vcpu", 0)] = pin.get("cpus", "all")
     if pins:
         length = max(pins) + 1
         if length > max(total, 1):
@@ -266,15 +272,7 @@ def _cpus(values: Values) -> Cpus:
         affinity = tuple(str(pins.get(index, default or "all")) for index in range(length))
         if len(affinity) == 1 and total > 1:
             affinity = (*affinity, "all")
-    cells = tuple(
-        NumaNode(
-            _kib(cell, "memory", "unit") or 0,
-            cell.get("cpus", ""),
-            None,
-            tuple(one.get("value", 10) for one in cell.get("distances", ())),
-        )
-        for cell in values.get("_cells", ())
-    )
+    cells = _cells(values.get("_cells", ()))
     flags = tuple(CpuFlag(one.get("name", ""), one.get("value", "1")) for one in values.get("_flags", ()))
     return Cpus(
         total if online is None else online,
@@ -285,6 +283,24 @@ def _cpus(values: Values) -> Cpus:
         values.get("flags_from"),
         flags,
     )
+
+
+def _cells(said: Sequence[Values]) -> tuple[NumaNode, ...]:
+    """In the order of their numbers, and so are the distances."""
+    by_number = {cell.get("id", index): cell for index, cell in enumerate(said)}
+    if sorted(by_number) != list(range(len(said))):
+        raise ValueError(f"<cell>: ids are {sorted(by_number)}, expected 0 to {len(said) - 1}, each once")
+    nodes = []
+    for number in sorted(by_number):
+        cell = by_number[number]
+        far = {one.get("id", 0): one.get("value", 10) for one in cell.get("distances", ())}
+        if far and not far.keys() <= by_number.keys():
+            raise ValueError(f"<sibling>: id is {max(far)}, expected one of the {len(said)} cells there are")
+        distances = (
+            tuple(far.get(other, 10 if other == number else 20) for other in sorted(by_number)) if far else ()
+        )
+        nodes.append(NumaNode(_kib(cell, "memory", "unit") or 0, cell.get("cpus", ""), None, distances))
+    return tuple(nodes)
 
 
 def _boot(values: Values) -> Boot:
@@ -325,8 +341,9 @@ def to_values(description: DomainDescription) -> Values:
     values["_machine"] = _MACHINES[description.type]
     _cpu_values(cpus, values)
     values.update((name, getattr(boot, name)) for name in _BOOT)
-    if boot.bootloader_arguments and all(len(one.split()) == 1 for one in boot.bootloader_arguments):
-        values["_arguments"] = " ".join(boot.bootloader_arguments)
+    arguments = boot.bootloader_arguments
+    if boot.bootloader and arguments and all(len(one.split()) == 1 for one in arguments):
+        values["_arguments"] = " ".join(arguments)
     hvm = description.type is DomainType.HVM
     values["_order"] = [{"device": device} for device in boot.order] if hvm else []
     if not hvm:
@@ -370,7 +387,9 @@ def _cpu_values(cpus: Cpus, values: Values) -> None:
                 "cpus": node.vcpus,
                 "memory": node.kib,
                 "unit": 1024,
-                "distances": [{"id": at, "value": value} for at, value in enumerate(node.distances)],
+                "distances": [{"id": at, "value": value} for at, value in enumerate(node.distances)]
+                if len(node.distances) == len(cpus.numa)
+                else [],
             }
             for index, node in enumerate(cpus.numa)
         ]

@@ -63,8 +63,19 @@ def _merge_children(edits: Edits, element: Element, old: Made, new: Made) -> Non
     kept = [child for child in element.children if child.start not in lost]
     last = {_kind(child): child for child in kept}
     end = kept[-1] if kept else None
+    order = list(after)
     for made in added:
-        edits.insert(element, made, last.get(_kind(made), end) if isinstance(made, Made) else end)
+        place = _before(_kind(made), order, last) if isinstance(made, Made) else None
+        edits.insert(element, made, place or end)
+
+
+def _before(kind: _Kind, order: list[_Kind], last: dict[_Kind, Element]) -> Element | None:
+    """What a new element follows: the last of its kind, or of the nearest kind before it, as they are written; the
+    schema has an order for some."""
+    for one in reversed(order[: order.index(kind) + 1]):
+        if one in last:
+            return last[one]
+    return None
 
 
 def _merge_group(

@@ -15,7 +15,19 @@ from purevirt.formats.xml import Element, Made, Tree
 from purevirt.formats.xml.making import quoted, sayable
 from purevirt.model.description import Unknown
 
-__all__ = ["NUMBER", "ON_OFF", "PRESENT", "SILENT", "TEXT", "YES_NO", "Kind", "Shape", "silent", "words"]
+__all__ = [
+    "NUMBER",
+    "ON_OFF",
+    "OTHER",
+    "PRESENT",
+    "SILENT",
+    "TEXT",
+    "YES_NO",
+    "Kind",
+    "Shape",
+    "silent",
+    "words",
+]
 
 Values = dict[str, Any]
 
