@@ -8,9 +8,13 @@ dozen in every request.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Generator
 from types import TracebackType
+from typing import Any, TypeVar, cast
 
-__all__ = ["Deadline", "Patience"]
+__all__ = ["Deadline", "Patience", "done_by"]
+
+T = TypeVar("T")
 
 
 class Deadline:
@@ -41,6 +45,40 @@ class Deadline:
         self._timer.cancel()
         if self._expired and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
             raise TimeoutError from error
+
+
+async def done_by(loop: asyncio.AbstractEventLoop, when: float, work: Coroutine[Any, Any, T]) -> T:
+    """What the work gives; TimeoutError if it is not done by `when`. Work that never waits costs no timer: most
+    changes are hypercalls, and done before anybody could cut them off."""
+    try:
+        waits_for = work.send(None)
+    except StopIteration as done:
+        return cast(T, done.value)
+    with Deadline(loop, when):
+        return cast(T, await _Begun(work, waits_for))
+
+
+class _Begun:
+    """A coroutine that has been begun, and waits for something."""
+
+    __slots__ = ("_waits_for", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, Any], waits_for: object) -> None:
+        self._work = work
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        waits_for = self._waits_for
+        while True:
+            error = sent = None
+            try:
+                sent = yield waits_for
+            except BaseException as thrown:
+                error = thrown
+            try:
+                waits_for = self._work.send(sent) if error is None else self._work.throw(error)
+            except StopIteration as done:
+                return done.value
 
 
 class Patience:

@@ -21,7 +21,7 @@ from typing import Any
 
 from purevirt.daemons.xend.arguments import read_arguments
 from purevirt.daemons.xend.audit import AuditLog
-from purevirt.daemons.xend.deadlines import Deadline
+from purevirt.daemons.xend.deadlines import done_by
 from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.link import Link
 from purevirt.daemons.xend.locks import Locks
@@ -165,8 +165,7 @@ class Supervisor:
     ) -> object:
         """Wait for it, but not longer than it may take; and say of a lost channel what it means."""
         try:
-            with Deadline(self._loop, work.end + grace):
-                return await coro
+            return await done_by(self._loop, work.end + grace, coro)
         except Timeout as error:
             error.operation = error.operation or operation
             raise
