@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from purevirt.errors import ConfigError
 from purevirt.formats import domain_xml
 from purevirt.model.description import (
+    Cpus,
     Disk,
     DomainDescription,
     Graphics,
@@ -18,6 +19,7 @@ from purevirt.model.description import (
     TscMode,
     Unknown,
 )
+from purevirt.model.description.comparing import value_at
 from purevirt.model.domain import DomainType
 from tests.support.descriptions import descriptions
 
@@ -120,6 +122,39 @@ def test_a_change_finds_its_element_among_those_that_are_not_understood() -> Non
         "native", "auto"
     )
     assert domain_xml.parse(changed.text()).description == wanted
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "value"),
+    [
+        ("<devices>", "<features><hap/></features><devices>", "features.hap", True),
+        ("<devices>", "<features><pmu/></features><devices>", "features.vpmu", True),
+        ("<devices>", "<features><hap state='off'/></features><devices>", "features.hap", False),
+        ("<boot dev", "<loader>/opt/mine/hvmloader</loader><boot dev", "boot.loader", "/opt/mine/hvmloader"),
+        ("<boot dev", "<loader>/usr/lib/xen-4.17/boot/hvmloader</loader><boot dev", "boot.loader", None),
+        ("<devices>", "<clock offset='variable' adjustment='+60'/><devices>", "clock.offset_seconds", 60),
+    ],
+)
+def test_what_is_said_by_being_there_or_in_another_way(old: str, new: str, field: str, value: object) -> None:
+    said = domain_xml.parse(WEB.replace(old, new, 1)).description
+    assert value_at(said, field) == value
+
+
+def test_a_boot_loader_alone_is_of_a_pv_domain() -> None:
+    text = "<domain type='xen'><name>a</name><bootloader>pygrub</bootloader></domain>"
+    said = domain_xml.parse(text).description
+    assert (said.type, said.boot.bootloader) == (DomainType.PV, "pygrub")
+
+
+def test_numbers_that_the_schema_has_not_are_carried() -> None:
+    said = DomainDescription("a", cpus=Cpus(0), interfaces=(Interface(mtu=70000, vlan=5000, script="a\nb"),))
+    document = domain_xml.format(said)
+    assert {one.path for one in document.carried} >= {
+        "interfaces[0].mtu",
+        "interfaces[0].vlan",
+        "cpus.online",
+    }
+    assert domain_xml.parse(document.text()).description == said
 
 
 def test_a_new_element_stands_where_the_schema_wants_it() -> None:

@@ -67,6 +67,8 @@ def described(tree: Tree) -> Said:
     DOMAIN.read(tree, head, "domain", values, unknown)
     if not values.get("name"):
         raise tree.error("<domain> has no name, expected <name>…</name>", root)
+    if "type" not in values and values.get("bootloader"):
+        values["type"] = DomainType.PV  # as libvirt has it
     if "type" not in values:
         raise tree.error("<domain> does not say what it runs, expected <os><type>hvm, linux or xenpvh", root)
     try:
@@ -243,9 +245,10 @@ def canonical(description: DomainDescription) -> Made:
                 devices.children.append(made)
     if devices.children:
         root.children.append(devices)
+    places = _Places(root)
     for item in description.unknown:
         if item.format == "xml":
-            _put_back(root, item)
+            places.put_back(item)
     return root
 
 
@@ -271,40 +274,60 @@ def _is_element(text: str) -> bool:
 _ATTRIBUTE = re.compile(r"([^\s=<>/'\"]+)=('[^'<]*')")
 
 
-def _put_back(root: Made, item: Unknown) -> None:
-    """Adds what is unknown at its place, if there is such a place (but for containers, which are made)."""
-    at: Made | None = None
-    for step in item.place.split("/") if "/" in item.place else [item.place]:
-        match = _STEP.fullmatch(step)
-        if match is None:
-            return
+class _Places:
+    """Where in an element something unknown goes. Children are looked up by name and key, however many there are."""
+
+    __slots__ = ("_found", "_root")
+
+    def __init__(self, root: Made) -> None:
+        self._root = root
+        self._found: dict[int, dict[str, list[Made]]] = {}
+
+    def put_back(self, item: Unknown) -> None:
+        """Adds what is unknown at its place, if there is such a place (but for containers, which are made)."""
+        at = self._at(item.place)
         if at is None:
-            if step == "domain":
-                at = root
-                continue
-            at = root
-        children = [one for one in at.children if isinstance(one, Made) and one.name == match[1]]
-        if match[2] is None:
-            if children:
-                at = children[0]
-            else:
-                if at.text is not None:
-                    return
-                child = Made(match[1])
-                at.children.append(child)
-                at = child
-            continue
-        chosen = [one for one in children if one.key.partition(":")[2] == match[2] or one.key == match[2]]
-        if not chosen:
             return
-        at = chosen[0]
-    if at is None:
-        return
-    if item.text.startswith("<"):
-        if at.text is None and _is_element(item.text):
-            at.children.append(item.text)
-        return
-    found = _ATTRIBUTE.fullmatch(item.text)
-    if found is not None and found[1] not in at.attributes:
-        value = parse(f"<a b={found[2]}/>").root.attributes["b"]
-        at.attributes[found[1]] = value
+        if item.text.startswith("<"):
+            if at.text is None and _is_element(item.text):
+                at.children.append(item.text)
+            return
+        found = _ATTRIBUTE.fullmatch(item.text)
+        if found is not None and found[1] not in at.attributes:
+            at.attributes[found[1]] = parse(f"<a b={found[2]}/>").root.attributes["b"]
+
+    def _at(self, place: str) -> Made | None:
+        at = self._root
+        steps = place.split("/")
+        for step in steps[1:] if steps[0] == "domain" else steps:
+            match = _STEP.fullmatch(step)
+            if match is None:
+                return None
+            children = self._children(at)
+            if match[2] is None:
+                named = children.get(match[1])
+                if named is None:
+                    if at.text is not None:
+                        return None
+                    child = Made(match[1])
+                    at.children.append(child)
+                    named = children[match[1]] = [child]
+            else:
+                named = children.get(f"{match[1]}[{match[2]}]")
+                if named is None:
+                    return None
+            at = named[0]
+        return at
+
+    def _children(self, at: Made) -> dict[str, list[Made]]:
+        """By name, and by name and key ("disk[xvda]", "disk[disks:xvda]")."""
+        children = self._found.get(id(at))
+        if children is None:
+            children = self._found[id(at)] = {}
+            for one in at.children:
+                if isinstance(one, Made):
+                    children.setdefault(one.name, []).append(one)
+                    if one.key:
+                        for key in {one.key, one.key.partition(":")[2]}:
+                            children.setdefault(f"{one.name}[{key}]", []).append(one)
+        return children

@@ -19,6 +19,7 @@ from purevirt.formats.domain_xml.shapes import (
     Kind,
     Shape,
     Values,
+    up_to,
     words,
 )
 from purevirt.model.description import (
@@ -135,6 +136,7 @@ def _split_disk(disk: Disk) -> Values | None:
 
 
 NAME = Kind(str, lambda text: text if re.fullmatch(r"[a-zA-Z0-9_.\-\\:/]+", text) else None)
+FILE_NAME = Kind(str, lambda text: text if text.isprintable() else None)
 INTERFACE = Shape(
     (
         ("@type", "_type", words({word: word for word in ("bridge", "network", "ethernet")})),
@@ -142,17 +144,17 @@ INTERFACE = Shape(
         ("source/@bridge", "bridge", NAME),
         ("source/@network", "network", TEXT),
         ("virtualport/@type", "_port", words({"openvswitch": "vif-openvswitch"})),
-        ("vlan/tag/@id", "vlan", NUMBER),
+        ("vlan/tag/@id", "vlan", up_to(4095)),
         (
             "ip*",
             "_addresses",
             (("@family", "family", TEXT), ("@address", "address", TEXT), ("@prefix", "prefix", NUMBER)),
         ),
-        ("script/@path", "script", TEXT),
+        ("script/@path", "script", FILE_NAME),
         ("backenddomain/@name", "backend_domain", TEXT),
         ("target/@dev", "name", NAME),
         ("model/@type", "_model", TEXT),
-        ("mtu/@size", "mtu", NUMBER),
+        ("mtu/@size", "mtu", up_to(65535)),
         ("bandwidth/outbound/@average", "_average", NUMBER),
         *ALIAS,
     )

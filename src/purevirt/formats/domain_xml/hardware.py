@@ -13,6 +13,7 @@ from purevirt.formats.domain_xml.shapes import (
     Shape,
     Values,
     silent,
+    up_to,
     words,
 )
 from purevirt.model.description import P9, PciDevice, UsbController, UsbDevice
@@ -119,8 +120,8 @@ HOST_USB = Shape(
         ("@mode", "_mode", words({"subsystem": "subsystem"})),
         ("@type", "_type", words({"usb": "usb"})),
         ("@managed", "_managed", silent("no")),
-        ("source/address/@bus", "bus", NUMBER),
-        ("source/address/@device", "device", NUMBER),
+        ("source/address/@bus", "bus", up_to(999)),
+        ("source/address/@device", "device", up_to(999)),
         ("alias/@name", "_alias", SILENT),
     )
 )

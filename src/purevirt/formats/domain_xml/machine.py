@@ -90,7 +90,7 @@ def _read_cpus(text: str) -> str:
 def _read_signed(text: str) -> Any:
     if text == "reset":
         return OTHER
-    if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
         raise ValueError("a number of seconds")
     return int(text)
 
@@ -110,7 +110,7 @@ UUIDS = Kind(_read_uuid, str)
 UNIT = Kind(_read_unit, lambda size: "KiB" if size == 1024 else None)
 CPUS = Kind(_read_cpus, lambda text: text if _CPUS.fullmatch(text) else None)
 FILE = Kind(str, lambda text: text if text.startswith("/") else None)
-COUNT = Kind(_at_least_one, NUMBER.write)
+COUNT = Kind(_at_least_one, lambda number: str(number) if number > 0 else None)
 _ACTIONS = ("destroy", "restart", "preserve", "rename-restart")
 ACTION = words({word: Action(word) for word in _ACTIONS})
 CRASH = words({word: Action(word) for word in (*_ACTIONS, "coredump-destroy", "coredump-restart")})
@@ -172,11 +172,13 @@ ROWS: tuple[tuple[str, str, Any], ...] = (
     ("features/apic", "apic", PRESENT),
     ("features/pae", "pae", PRESENT),
     ("features/hap/@state", "hap", ON_OFF),
+    ("features/hap", "_hap", PRESENT),
     ("features/viridian", "_viridian", PRESENT),
     ("features/xen/e820_host/@state", "e820_host", ON_OFF),
     ("features/xen/passthrough/@state", "_passthrough", ON_OFF),
     ("features/xen/passthrough/@mode", "_mode", words({"sync_pt": "sync_pt", "share_pt": "share_pt"})),
     ("features/pmu/@state", "vpmu", ON_OFF),
+    ("features/pmu", "_vpmu", PRESENT),
     ("features/gic/@version", "gic", words({"2": "v2", "3": "v3"}, others=("host",))),
     ("features/msrs/@unknown", "msr_relaxed", words({"ignore": True, "fault": False})),
     (
@@ -222,7 +224,8 @@ _TOP = ("name", "type", "uuid", "title", "summary", "generation_id")
 _BOOT = ("bootloader", "kernel", "ramdisk", "command_line", "device_tree")
 _FEATURES = ("acpi", "apic", "pae", "hap", "e820_host", "vpmu", "gic", "msr_relaxed")
 _LIFECYCLE = ("on_poweroff", "on_reboot", "on_crash")
-_HVMLOADER = "hvmloader"
+_HVMLOADER = re.compile(r"/usr/(?:local/)?lib(?:64|exec)?/xen[^/]*/(?:boot/)?hvmloader")
+"""Where Xen's packages have what every HVM domain is begun by: to name that says nothing."""
 
 
 def _kib(values: Values, size: str, unit: str) -> int | None:
@@ -241,6 +244,9 @@ def from_values(values: Values) -> dict[str, Any]:
     fields["cpus"] = _cpus(values)
     fields["boot"] = _boot(values)
     features: dict[str, Any] = {name: values[name] for name in _FEATURES if name in values}
+    for name in ("hap", "vpmu"):
+        if values.get(f"_{name}"):
+            features.setdefault(name, True)  # to be there is to be on
     if values.get("_viridian"):
         features["viridian"] = ("defaults",)
     passthrough = values.get("_passthrough")
@@ -312,7 +318,7 @@ def _boot(values: Values) -> Boot:
     if loader:
         if values.get("_loader_type") == "pflash":
             boot.update(firmware=Firmware.OVMF, firmware_path=loader)
-        elif loader.rpartition("/")[2] != _HVMLOADER:
+        elif _HVMLOADER.fullmatch(loader) is None:
             boot["loader"] = loader
     return Boot(**boot)
 

@@ -26,6 +26,7 @@ __all__ = [
     "Kind",
     "Shape",
     "silent",
+    "up_to",
     "words",
 ]
 
@@ -77,6 +78,13 @@ def silent(*known: str) -> Kind:
 TEXT = Kind(str, lambda text: text)
 NUMBER = Kind(_number, lambda number: str(number) if number >= 0 else None)
 YES_NO = words({"yes": True, "no": False})
+
+
+def up_to(most: int) -> Kind:
+    """A number that is not written where it is larger: the schema has none such."""
+    return Kind(_number, lambda number: str(number) if 0 <= number <= most else None)
+
+
 ON_OFF = words({"on": True, "off": False})
 PRESENT = Kind(lambda text: True, lambda value: "" if value else None)
 """An element that says something by being there."""

@@ -67,7 +67,8 @@ def _values(old: Any, new: Any, path: str) -> Iterator[Difference]:
     if _are_records(old) and _are_records(new) and old + new:
         keys, others = _keys(old), _keys(new)
         if keys is not None and others is not None:
-            kept = tuple(key for key in keys if key in set(others))
+            staying = set(others)
+            kept = tuple(key for key in keys if key in staying)
             added = others[len(kept) :]
             if others[: len(kept)] == kept and not set(added) & set(keys):
                 yield from _items(
