@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from purevirt import formats
 from purevirt.errors import ConfigError, InvalidConfig
 from purevirt.formats.carried import Carried
+from purevirt.formats.large import Unhindered
 
 CONFIG = 'name = "web"  # the shop\nkernel = "/k"\nmemory = 512\n'
 RECORD = json.dumps(
@@ -96,3 +98,19 @@ def test_a_format_that_is_none_or_cannot_be_written() -> None:
         formats.format(description, "yaml")
     with pytest.raises(InvalidConfig, match="cannot be written"):
         formats.format(description, "libxl-json")
+
+
+def test_the_collector_rests_for_large_texts_and_goes_on() -> None:
+    large = CONFIG + "# x\n" * 200_000
+    assert gc.isenabled()
+    with Unhindered(large):
+        assert not gc.isenabled()
+        with Unhindered(large):
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with Unhindered(CONFIG):
+        assert gc.isenabled()
+    with pytest.raises(ConfigError):
+        formats.parse(large + "(")
+    assert gc.isenabled()

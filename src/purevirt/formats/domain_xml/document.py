@@ -11,6 +11,7 @@ from purevirt.formats.carried import Carried
 from purevirt.formats.domain_xml.binding import CARRIED, NAMESPACE, Said, canonical, described
 from purevirt.formats.domain_xml.live import show
 from purevirt.formats.domain_xml.merging import merged
+from purevirt.formats.large import Unhindered
 from purevirt.formats.xml import Edits, Made, Tree
 from purevirt.formats.xml import parse as parse_tree
 from purevirt.model.description import DomainDescription, LiveDescription, without_secrets
@@ -58,8 +59,9 @@ class XmlDocument:
 
 def parse(text: str | bytes, *, file: str = "<text>") -> XmlDocument:
     """Read libvirt's XML of a domain of Xen. ConfigError, with line and column, for what is wrong in it."""
-    tree = parse_tree(text, file=file)
-    said = described(tree)
+    with Unhindered(text):
+        tree = parse_tree(text, file=file)
+        said = described(tree)
     if not said.carried:
         return XmlDocument(tree, said, said.description, ())
     description, _ = carried.apply(said.description, [item for item, _ in said.carried])

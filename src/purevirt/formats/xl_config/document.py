@@ -11,6 +11,7 @@ import re
 
 from purevirt.formats import carried
 from purevirt.formats.carried import Carried
+from purevirt.formats.large import Unhindered
 from purevirt.formats.xl_config import spelling
 from purevirt.formats.xl_config.binding import CARRIED, LAYOUT, Unit, canonical, described
 from purevirt.formats.xl_config.editing import edited
@@ -90,8 +91,9 @@ def parse(text: str, *, file: str = "<text>", xen: tuple[int, int] = XEN) -> XlD
 
     `xen` is the version for which changes are written.
     """
-    syntax = read(text, file=file)
-    said = described(syntax)
+    with Unhindered(text):
+        syntax = read(text, file=file)
+        said = described(syntax)
     lines = [item for item, _ in _carried_lines(syntax)]
     if not lines:
         return XlDocument(syntax, said, said, (), xen)
