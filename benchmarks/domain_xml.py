@@ -20,14 +20,6 @@ ROUNDS_EACH = 100
 DEFINITIONS = 1000
 
 
-def times(action: Callable[[], object]) -> Callable[[], object]:
-    def run() -> None:
-        for _ in range(ROUNDS_EACH):
-            action()
-
-    return run
-
-
 def with_disks(text: str, megabytes: float) -> str:
     disk = "    <disk type='file'>\n      <source file='/{0}'/>\n      <target dev='xvd{0}'/>\n    </disk>\n"
     count = int(megabytes * 1_000_000) // len(disk.format(10_000))
@@ -47,9 +39,9 @@ def main() -> None:
     description = document.description
     larger = description._replace(memory=description.memory._replace(kib=8 << 20))
     candidates = {
-        f"parse x{ROUNDS_EACH}": times(lambda: domain_xml.parse(text)),
-        f"format x{ROUNDS_EACH}": times(lambda: domain_xml.format(description)),
-        f"updated x{ROUNDS_EACH}": times(lambda: document.updated(larger)),
+        f"parse x{ROUNDS_EACH}": report.repeated(lambda: domain_xml.parse(text), ROUNDS_EACH),
+        f"format x{ROUNDS_EACH}": report.repeated(lambda: domain_xml.format(description), ROUNDS_EACH),
+        f"updated x{ROUNDS_EACH}": report.repeated(lambda: document.updated(larger), ROUNDS_EACH),
     }
     first = next(iter(candidates))
     report.show("libvirt's XML", report.interleave(candidates, options.rounds), first, as_json=options.json)

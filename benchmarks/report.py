@@ -13,7 +13,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Row", "interleave", "milliseconds", "options", "pin", "pin_server", "pin_with", "show"]
+__all__ = [
+    "Row",
+    "interleave",
+    "milliseconds",
+    "options",
+    "pin",
+    "pin_server",
+    "pin_with",
+    "repeated",
+    "show",
+]
 
 
 class Row(NamedTuple):
@@ -31,6 +41,16 @@ def milliseconds(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return (time.perf_counter() - start) * 1e3
+
+
+def repeated(action: Callable[[], object], times: int) -> Callable[[], object]:
+    """So many runs as one, for what is too quick to be measured alone."""
+
+    def run() -> None:
+        for _ in range(times):
+            action()
+
+    return run
 
 
 def interleave(candidates: dict[str, Callable[[], object]], rounds: int) -> list[Row]:

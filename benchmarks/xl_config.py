@@ -15,14 +15,6 @@ SAMPLE = Path(__file__).resolve().parents[1] / "tests" / "data" / "descriptions"
 ROUNDS_EACH = 100
 
 
-def times(action: Callable[[], object]) -> Callable[[], object]:
-    def run() -> None:
-        for _ in range(ROUNDS_EACH):
-            action()
-
-    return run
-
-
 def main() -> None:
     options = report.options(__doc__, 7)
     text = SAMPLE.read_text()
@@ -30,9 +22,9 @@ def main() -> None:
     description = document.description
     larger = description._replace(memory=description.memory._replace(kib=8 << 20))
     candidates = {
-        f"parse x{ROUNDS_EACH}": times(lambda: xl_config.parse(text)),
-        f"format x{ROUNDS_EACH}": times(lambda: xl_config.format(description)),
-        f"updated x{ROUNDS_EACH}": times(lambda: document.updated(larger)),
+        f"parse x{ROUNDS_EACH}": report.repeated(lambda: xl_config.parse(text), ROUNDS_EACH),
+        f"format x{ROUNDS_EACH}": report.repeated(lambda: xl_config.format(description), ROUNDS_EACH),
+        f"updated x{ROUNDS_EACH}": report.repeated(lambda: document.updated(larger), ROUNDS_EACH),
     }
     report.show(
         "xl.cfg", report.interleave(candidates, options.rounds), f"parse x{ROUNDS_EACH}", as_json=options.json

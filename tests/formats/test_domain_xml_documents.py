@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,10 @@ import pytest
 from purevirt import formats
 from purevirt.formats import carried, domain_xml
 from purevirt.model.description import DomainDescription
+from tests.support.golden import golden
 
 DATA = Path(__file__).parents[1] / "data" / "descriptions"
 FILES = sorted(path for path in DATA.glob("*.xml") if not path.name.endswith(".fresh.xml"))
-
-
-def golden(path: Path, text: str) -> str:
-    """What is recorded; PUREVIRT_REGENERATE=1 records it anew."""
-    if os.environ.get("PUREVIRT_REGENERATE") == "1":
-        path.write_text(text)
-    return path.read_text()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -28,17 +27,11 @@ from purevirt.model.description import (
 )
 from purevirt.model.domain import DomainType
 from tests.support.descriptions import descriptions
+from tests.support.golden import golden
 
 DATA = Path(__file__).parents[2] / "data" / "descriptions"
 FILES = sorted(path for path in DATA.glob("*.cfg") if not path.name.endswith(".fresh.cfg"))
 WEB = 'name = "web"\nkernel = "/k"\nmemory = 64\n'
-
-
-def golden(path: Path, text: str) -> str:
-    """What is recorded; PUREVIRT_REGENERATE=1 records it anew."""
-    if os.environ.get("PUREVIRT_REGENERATE") == "1":
-        path.write_text(text)
-    return path.read_text()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -34,12 +34,11 @@ for _device in DEVICES:
 
 
 class Said(NamedTuple):
-    """What an XML says: the description, without what it carries; the number of a running domain; what is carried,
-    with the texts of the lines."""
+    """What an XML says: the description, without what it carries; the number of a running domain; what is carried."""
 
     description: DomainDescription
     domid: int | None
-    carried: tuple[tuple[Carried, str], ...]
+    carried: tuple[Carried, ...]
 
 
 def described(tree: Tree) -> Said:
@@ -75,7 +74,7 @@ def described(tree: Tree) -> Said:
         fields = from_values(values)
     except ValueError as error:
         raise tree.error(str(error), _named(root, str(error))) from None
-    lines: tuple[tuple[Carried, str], ...] = ()
+    lines: tuple[Carried, ...] = ()
     if metadata is not None:
         lines = _metadata(tree, metadata, fields, unknown)
     if devices is not None:
@@ -88,7 +87,7 @@ def described(tree: Tree) -> Said:
 
 def _metadata(
     tree: Tree, metadata: Element, fields: dict[str, Any], unknown: list[Unknown]
-) -> tuple[tuple[Carried, str], ...]:
+) -> tuple[Carried, ...]:
     others, lines = [], []
     for child in metadata.children:
         if child.name != CARRIED:
@@ -96,7 +95,7 @@ def _metadata(
             continue
         for item in child.children:
             try:
-                lines.append((carried.parse_line(item.text), item.text))
+                lines.append(carried.parse_line(item.text))
             except ValueError as error:
                 raise tree.error(f"<{item.name}>: {error}", item) from None
     if others:
@@ -210,16 +209,11 @@ def read_device(
 
 # --- writing
 
-_PARTS = ("memory", "vcpu", "os")
-
 
 def canonical(description: DomainDescription) -> Made:
     """The element, with what is unknown where it was, and without what is carried."""
-    root = Made("domain")
-    values = to_values(description)
-    filled = DOMAIN.make("domain", values)
-    assert filled is not None
-    root = filled
+    root = DOMAIN.make("domain", to_values(description))
+    assert root is not None
     if description.metadata:
         at = next(
             (

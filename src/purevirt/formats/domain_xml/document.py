@@ -64,7 +64,7 @@ def parse(text: str | bytes, *, file: str = "<text>") -> XmlDocument:
         said = described(tree)
     if not said.carried:
         return XmlDocument(tree, said, said.description, ())
-    description, _ = carried.apply(said.description, [item for item, _ in said.carried])
+    description, _ = carried.apply(said.description, said.carried)
     return XmlDocument(tree, said, description, tuple(carried.missing(said.description, description)))
 
 
@@ -91,8 +91,7 @@ def _finished(tree: Tree, description: DomainDescription) -> XmlDocument:
     """With what the text does not say of the description carried in it."""
     said = described(tree)
     lost = tuple(carried.missing(said.description, description))
-    there = [item for item, _ in said.carried]
-    if list(lost) == there:
+    if lost == said.carried:
         return XmlDocument(tree, said, description, lost)
     tree = _with_lines(tree, [carried.line(item) for item in lost])
     said = described(tree)

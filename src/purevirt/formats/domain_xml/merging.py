@@ -93,9 +93,8 @@ def _merge_group(
             _merge(edits, there[0], Made(after[0].name), after[0])  # it is there, and says nothing
         elif len(before) == 0:
             added.extend(after)
-        elif len(before) < len(there) and len(there) - len(before) < len(there):
-            pairs = there[: len(before)]
-            _merge_group(edits, pairs, before, after, removed, added)
+        elif len(before) < len(there):
+            _merge_group(edits, there[: len(before)], before, after, removed, added)
         else:
             said = {"\n".join(one.lines()) for one in before}
             added.extend(one for one in after if "\n".join(one.lines()) not in said)

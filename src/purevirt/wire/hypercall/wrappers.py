@@ -72,9 +72,8 @@ def _domctl(
     return Hypercall(Op.DOMCTL, (address,), (wrapper, *buffers))
 
 
-@lru_cache(
-    maxsize=512
-)  # a hypercall is a value: the same question about the same domain is the same one again
+# A hypercall is a value: the same question about the same domain is the same one again.
+@lru_cache(maxsize=512)
 def _bare_domctl(address: int, versions: Interface, cmd: int, domid: int) -> Hypercall:
     return _domctl(address, versions, cmd, domid, b"", ())
 
