@@ -14,6 +14,7 @@ from purevirt.model.capabilities import (
     HostCpu,
     Toggle,
 )
+from purevirt.model.cpulist import cpu_list
 from purevirt.model.domain import DomainType
 
 __all__ = ["read", "write"]
@@ -80,18 +81,8 @@ def _place(place: CpuPlace) -> Made:
         socket_id=place.socket,
         die_id=0,  # Xen knows of none
         core_id=place.core,
-        siblings=_ranges(place.siblings),
+        siblings=cpu_list(place.siblings),
     )
-
-
-def _ranges(cpus: tuple[int, ...]) -> str:
-    runs: list[list[int]] = []
-    for cpu in sorted(cpus):
-        if runs and cpu == runs[-1][1] + 1:
-            runs[-1][1] = cpu
-        else:
-            runs.append([cpu, cpu])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def _guest(guest: GuestCapabilities) -> Made:

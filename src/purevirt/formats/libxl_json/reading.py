@@ -13,6 +13,7 @@ from purevirt._typing import Any
 from purevirt.formats.libxl_json.devices import DEVICES, frame_buffer, sdl, vnc
 from purevirt.formats.libxl_json.table import INVERTED, TABLE
 from purevirt.formats.libxl_json.values import Values
+from purevirt.model.cpulist import cpu_list
 from purevirt.model.description import (
     Action,
     Altp2m,
@@ -208,17 +209,6 @@ def _processors(objects: _Record, fields: dict[str, Any]) -> None:
     else:
         leaves = build.children("cpuid")  # before 4.18
     fields["registers"] = tuple(_leaf(leaf) for leaf in leaves)
-
-
-def cpu_list(numbers: Iterable[int]) -> str:
-    """A set of CPUs as text: 0-3,5."""
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in runs)
 
 
 def _leaf(leaf: Values) -> str:
