@@ -97,6 +97,15 @@ def test_interfaces_that_came_and_went() -> None:
     assert alone == described.Interface("00:16:3e:00:00:02", "br1", script="vif-route", number=1)
 
 
+def test_what_was_plugged_out_is_no_part_of_how_a_domain_was_made() -> None:
+    """libxl leaves the device in its record, and takes it for gone since the store has none."""
+    nics = (described.Interface("00:16:3e:00:00:01"), described.Interface("00:16:3e:00:00:02"))
+    record = RECORD._replace(disks=(Disk("xvda", "/a"), Disk("xvdb", "/b")), interfaces=nics)
+    there = FACTS._replace(disks=(BLOCK, BLOCK._replace(target="xvdc")), interfaces=(NIC,))
+    kept = overlaid.remaining(record, there)
+    assert kept == record._replace(disks=(Disk("xvdb", "/b"),), interfaces=(nics[1]._replace(number=1),))
+
+
 def test_a_running_domain_has_more() -> None:
     facts = FACTS._replace(interfaces=(NIC,), console_tty="/dev/pts/4", vnc_port=5901)
     live = overlaid.active(RECORD, INFO, facts).live

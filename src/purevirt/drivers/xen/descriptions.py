@@ -28,9 +28,10 @@ class DescriptionReads(Connected):
     async def description(
         self, ref: DomainRef, live: bool = True, security_info: bool = False
     ) -> ActiveDescription:
-        """Without `live`, libxl's record alone, if there is one. Passwords only with `security_info`.
+        """Without `live`, libxl's record alone, if there is one, but for devices that are gone.
 
-        NoSuchDomain; ConfigError: the record makes no sense; Denied: passwords, on a connection that may not have them.
+        Passwords only with `security_info`. NoSuchDomain; ConfigError: the record makes no sense; Denied: passwords,
+        on a connection that may have none.
         """
         from purevirt.drivers.xen import overlaid
         from purevirt.model import description as described
@@ -53,6 +54,8 @@ class DescriptionReads(Connected):
             await self._find(info.ref, "description")  # what has gone meanwhile has left half of the facts
         if live or record is None:
             record = overlaid.description(record, info, facts)
+        else:
+            record = overlaid.remaining(record, facts)
         return overlaid.active(record, info, facts)
 
     async def _now(self, ref: DomainRef, measured: bool) -> DomainInfo:

@@ -2,6 +2,8 @@
 
 The record says more, and the facts are younger: where both speak, the facts count. vCPUs online are those that the
 guest was asked to use, as `xl list -l` has it: a guest that has not booted yet has one, whatever it was made for.
+
+A device that is plugged out stays in libxl's record: libxl itself takes it for gone if the store has none.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from purevirt.model import BlockDevice, DomainInfo, DomainType, Interface
 from purevirt.model import description as described
 from purevirt.model.description import ActiveDescription, DomainDescription, LiveDescription
 
-__all__ = ["Facts", "active", "description"]
+__all__ = ["Facts", "active", "description", "remaining"]
 
 _FORMATS = {form.value: form for form in described.DiskFormat}
 _BACKENDS = {backend.value: backend for backend in described.DiskBackend}
@@ -44,6 +46,18 @@ def description(record: DomainDescription | None, info: DomainInfo, facts: Facts
         cpus=_cpus(base.cpus, info, facts),
         disks=_disks(base.disks, facts.disks),
         interfaces=_interfaces(base.interfaces, facts.interfaces),
+    )
+
+
+def remaining(record: DomainDescription, facts: Facts) -> DomainDescription:
+    """The record as it is, without the devices that have been plugged out since."""
+    disks = {disk.target for disk in record.disks}
+    numbers = _numbers(record.interfaces)
+    return record._replace(
+        disks=_disks(record.disks, tuple(disk for disk in facts.disks if disk.target in disks)),
+        interfaces=_interfaces(
+            record.interfaces, tuple(nic for nic in facts.interfaces if nic.number in numbers)
+        ),
     )
 
 
@@ -96,7 +110,7 @@ def _interfaces(
     said: tuple[described.Interface, ...], now: tuple[Interface, ...]
 ) -> tuple[described.Interface, ...]:
     """By their numbers: one that is plugged out and another in may have the same address."""
-    numbers = [nic.number if nic.number is not None else index for index, nic in enumerate(said)]
+    numbers = _numbers(said)
     there = {nic.number for nic in now}
     kept = [
         (number, nic._replace(number=number))
@@ -108,6 +122,10 @@ def _interfaces(
         nic._replace(number=None if number == index else number)
         for index, (number, nic) in enumerate(sorted(kept + added, key=lambda item: item[0]))
     )
+
+
+def _numbers(said: tuple[described.Interface, ...]) -> list[int]:
+    return [nic.number if nic.number is not None else index for index, nic in enumerate(said)]
 
 
 def _interface(nic: Interface) -> described.Interface:
