@@ -6,7 +6,7 @@ Named tuples, not dataclasses: a listing makes one for each domain, three times 
 Sizes are KiB, times nanoseconds, unless a name says otherwise. None means "not known to this connection": a zero
 was measured.
 
-Devices, the node, its capabilities, scheduling, events and the daemon's roles are loaded when their names are first
+Devices, definitions, jobs, the node, its capabilities, scheduling, events and the daemon's roles are loaded when their names are first
 used: a listing has none of them.
 """
 
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
         GuestCapabilities,
         HostCapabilities,
     )
+    from purevirt.model.definitions import Definition
     from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
     from purevirt.model.events import Event, EventKind, EventSource
+    from purevirt.model.jobs import Job, JobKind, JobState
     from purevirt.model.node import HypervisorVersion, NodeInfo, NumaCell, Scheduler
     from purevirt.model.scheduling import CpuPool, SchedulerParameters, ShutdownMode, Trigger, VcpuCount
 
@@ -48,6 +50,7 @@ __all__ = [
     "Capabilities",
     "Channel",
     "CpuPool",
+    "Definition",
     "DomainCapabilities",
     "DomainInfo",
     "DomainRef",
@@ -62,6 +65,9 @@ __all__ = [
     "HypervisorVersion",
     "Interface",
     "InterfaceStats",
+    "Job",
+    "JobKind",
+    "JobState",
     "NodeInfo",
     "NumaCell",
     "Role",
@@ -81,8 +87,10 @@ _LATER = {
     **dict.fromkeys(
         ("Capabilities", "DomainCapabilities", "GuestCapabilities", "HostCapabilities"), "capabilities"
     ),
+    **dict.fromkeys(("Definition",), "definitions"),
     **dict.fromkeys(("BlockDevice", "BlockStats", "Interface", "InterfaceStats"), "devices"),
     **dict.fromkeys(("Event", "EventKind", "EventSource"), "events"),
+    **dict.fromkeys(("Job", "JobKind", "JobState"), "jobs"),
     **dict.fromkeys(("HypervisorVersion", "NodeInfo", "NumaCell", "Scheduler"), "node"),
     **dict.fromkeys(("CpuPool", "SchedulerParameters", "ShutdownMode", "Trigger", "VcpuCount"), "scheduling"),
 }
