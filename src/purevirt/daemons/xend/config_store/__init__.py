@@ -1,0 +1,12 @@
+"""What the daemon remembers: definitions, the domains that it answers for, jobs, and the event journal.
+
+`database` is the file and its thread, `schema` its tables, `rows` what is in them.
+"""
+
+from purevirt.daemons.xend.config_store.database import Database, Opened
+from purevirt.daemons.xend.config_store.rows import Stored, Supervised
+
+__all__ = ["PATH", "Database", "Opened", "Stored", "Supervised"]
+
+PATH = "/var/lib/purevirt/xend.db"
+"""Where it is, below the host's root."""
