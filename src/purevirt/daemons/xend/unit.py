@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from purevirt.errors import Unsupported
+
 __all__ = ["COMMAND", "command", "text"]
 
 COMMAND = "/usr/bin/purevirt"
@@ -27,7 +29,7 @@ def command(program: str) -> tuple[str, ...]:
 
 
 def text(words: Sequence[str] = (COMMAND,)) -> str:
-    """The unit, with the command that starts `purevirt`."""
+    """The unit, with the command that starts `purevirt`. Unsupported: systemd would not run a program at that path."""
     unit = Path(__file__).with_name("purevirt-xend.service").read_text(encoding="utf-8")
     before = f"ExecStart={COMMAND} "
     assert unit.count(before) == 1
@@ -35,9 +37,14 @@ def text(words: Sequence[str] = (COMMAND,)) -> str:
 
 
 def _quoted(word: str) -> str:
-    """As systemd reads it again: % begins a specifier, $ a variable (systemd.service(5), "Command lines")."""
-    word = word.replace("%", "%%").replace("$", "$$")
+    """As systemd reads it again. It takes no quotes, backslashes or control characters in the path of a program, and a
+    $ there is one, but elsewhere begins a variable: so nothing but plain paths, and those with spaces."""
     if set(word) <= _PLAIN:
         return word
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    if set(word) <= _PLAIN | {" "}:
+        return f'"{word}"'
+    raise Unsupported(
+        f"systemd cannot be told to run {word!r}: install it at a path of letters, digits and ./_-+:,=@",
+        operation="xend",
+        path=word,
+    )
