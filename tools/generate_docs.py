@@ -1,7 +1,7 @@
 """Write the pages that are filled in from the code: `make generate`; `--check` in CI.
 
-docs/cli.md holds every command's own help, docs/routes.md the routing table, docs/xen-versions.md which hypercall
-layouts were verified how.
+docs/cli.md holds every command's own help, docs/routes.md the routing table, docs/settings.md the settings of the Xen
+daemon, docs/xen-versions.md which hypercall layouts were verified how.
 """
 
 from __future__ import annotations
@@ -131,7 +131,42 @@ def versions_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"cli.md": cli_page, "routes.md": routes_page, "xen-versions.md": versions_page}
+def settings_page() -> str:
+    """docs/settings.md."""
+    from purevirt.daemons.xend.settings import PENDING, SECTIONS, TABLE
+    from purevirt.daemons.xend.settings_file import FILE, toml
+
+    lines = [
+        "# The Xen daemon's settings",
+        "",
+        "<!-- Filled in from daemons/xend/settings.py by tools/generate_docs.py: `make generate`. -->",
+        "",
+        f"`{FILE}`, or the file of `--config`, is TOML; none of it need be there.",
+        "`purevirt xend --print-config` prints all of it with its defaults and what is otherwise on this host,",
+        "`--check-config` says whether it is good. What is unknown, of the wrong type or out of range is an error with",
+        "file, line and column, and the daemon does not start. Options of the command line count more. On a simulated",
+        "host all paths are below its directory.",
+        "",
+        "*At once*: SIGHUP (`systemctl reload purevirt-xend`) is enough. Who is connected keeps the role that he had.",
+    ]
+    for section, about in SECTIONS.items():
+        rows = [row for row in TABLE if row.section == section]
+        lines += ["", f"## [{section}]", "", about, ""]
+        lines += ["| key | value | default | changes | what |", "|---|---|---|---|---|"]
+        for row in rows:
+            help_text = row.help + (" *Nothing uses it yet.*" if row.field in PENDING else "")
+            when = "at once" if row.live else "at the next start"
+            expected = row.kind.expected.replace('""', '`""`')
+            lines.append(f"| `{row.key}` | {expected} | `{toml(row.default)}` | {when} | {help_text} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "cli.md": cli_page,
+    "routes.md": routes_page,
+    "settings.md": settings_page,
+    "xen-versions.md": versions_page,
+}
 
 
 def main() -> int:

@@ -163,5 +163,6 @@ def test_our_own_wheel_is_pure_and_complete(tmp_path: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
     sources = {str(path.relative_to(ROOT / "src")) for path in SOURCES} | {"purevirt/py.typed"}
+    sources.add("purevirt/daemons/xend/purevirt-xend.service")
     assert sources <= packed
     assert not [name for name in packed if not name.startswith(("purevirt/", "purevirt-"))]

@@ -19,7 +19,8 @@ and nothing outside a temporary directory is touched, so this is safe on a real 
     peers.schema_faults("domain.rng", texts)  # what libvirt's own schema has against documents
 
 Neighbours: `_daemon` starts and stops the daemons, `_guest` is the domain's end of a ring, `_tools` runs
-programs, `_xl` is xl as a reader of files, `_schemas` holds XML against libvirt's schemas,
+programs, `_xl` is xl as a reader of files, `_schemas` holds XML against libvirt's schemas, `_systemd` knows where
+systemd-analyze is,
 `_packages` knows what must be installed
 (``python -m tests.peers install``).
 """
@@ -28,6 +29,7 @@ from ._daemon import DAEMONS, Peer, oxenstored, xenstored
 from ._guest import Guest
 from ._packages import PeerError, available, install, need
 from ._schemas import SCHEMAS, need_schemas, schema_faults
+from ._systemd import need_systemd
 from ._tools import TOOLS, start_tool, test_xenstore, tool
 from ._xl import xl_create_dry_run
 
@@ -42,6 +44,7 @@ __all__ = [
     "install",
     "need",
     "need_schemas",
+    "need_systemd",
     "oxenstored",
     "schema_faults",
     "start_tool",

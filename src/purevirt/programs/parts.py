@@ -225,9 +225,10 @@ class XendPart:
         return self._service is not None
 
     async def start(self) -> None:
-        from purevirt.daemons.xend.service import Options, Service  # h11 comes with it: only where it is used
+        from purevirt.daemons.xend.service import Service  # h11 comes with it: only where it is used
+        from purevirt.daemons.xend.settings import Settings
 
-        service = Service(Options(root=self._root))
+        service = Service(Settings(root=self._root))
         await service.start()
         self._service = service
 

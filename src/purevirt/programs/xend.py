@@ -13,16 +13,19 @@ import sys
 from typing import Any
 
 from purevirt.daemons.rostore.server import ReadOnlyStore
-from purevirt.daemons.xend.service import Options, Service, run
+from purevirt.daemons.xend import settings_file, unit
+from purevirt.daemons.xend.process import Options, run
+from purevirt.daemons.xend.service import Service
+from purevirt.daemons.xend.settings import DEFAULTS, PENDING, Settings, changes
 from purevirt.daemons.xend.sockets import allow_many_files
 from purevirt.programs.coarse import CoarseLoop
 
-__all__ = ["main", "read_only_store", "start_xend"]
+__all__ = ["Options", "check_config", "main", "print_config", "print_unit", "read_only_store", "start_xend"]
 
 
 async def start_xend(root: str, **options: Any) -> Service:
-    """The daemon of the host below `root`, serving; `options` as `daemons.xend.service.Options` has them."""
-    service = Service(Options(root, **options))
+    """The daemon of the host below `root`, serving; `options` as `daemons.xend.settings.Settings` has them."""
+    service = Service(Settings(root, **options))
     await service.start()
     return service
 
@@ -31,6 +34,22 @@ def main(options: Options) -> None:
     """Serve until SIGTERM or SIGINT, and say "ready" when it does. Raises what kept it from starting."""
     with asyncio.Runner(loop_factory=CoarseLoop) as runner:
         runner.run(run(options))
+
+
+def print_config(options: Options) -> str:
+    """The settings as a TOML of all of them, with comments. ConfigError, InvalidConfig."""
+    return settings_file.show(options.load())
+
+
+def check_config(options: Options) -> list[str]:
+    """What is to be said of settings that are good. ConfigError, InvalidConfig if they are not."""
+    found = changes(DEFAULTS, options.load())
+    return [f"{row.name} is set, and nothing uses it yet" for row in found if row.field in PENDING]
+
+
+def print_unit() -> str:
+    """The unit for systemd, which runs this very installation."""
+    return unit.text(unit.command(sys.argv[0]))
 
 
 def read_only_store(root: str) -> None:

@@ -20,7 +20,8 @@ import pytest
 
 from purevirt import testing
 from purevirt.daemons.xend import rpc, sockets
-from purevirt.daemons.xend.service import Options, Service
+from purevirt.daemons.xend.service import Service
+from purevirt.daemons.xend.settings import Settings
 from purevirt.errors import ChannelUnavailable, ConnectError
 from purevirt.programs.xend import start_xend
 from tests.daemons.xend.world import World, both, until, world, xend
@@ -367,7 +368,7 @@ def test_a_call_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
     async def main() -> None:
         async with asyncio.timeout(50), world(tmp_path) as host:
             await host.toolstack.create_test()
-            service = Service(Options(host.root, read_only_store=False))
+            service = Service(Settings(host.root, read_only_store=False))
             await service.start()
             asking = asyncio.create_task(
                 post(service.socket, {"operation": "shutdown", "domain": {"domid": 1}})
@@ -406,7 +407,7 @@ def test_who_waits_for_news_and_hangs_up_is_waited_for_no_longer(
 def test_who_waits_for_news_does_not_hold_up_the_end(tmp_path: Path) -> None:
     async def main() -> None:
         async with asyncio.timeout(50), world(tmp_path) as host:
-            service = Service(Options(host.root, read_only_store=False))
+            service = Service(Settings(host.root, read_only_store=False))
             await service.start()
             news = {"operation": "journal", "arguments": {"since": 0, "wait": 300}}
             asking = asyncio.create_task(post(service.socket, news))
@@ -463,7 +464,7 @@ def test_the_process_says_ready_and_ends_on_a_signal(
         )
         assert (status, answer) == (200, {"result": 2})
         process.send_signal(number)
-        assert process.communicate(timeout=20)[1].startswith("xend: serving on ")
+        assert " info xend: serving on " in process.communicate(timeout=20)[1].splitlines()[0]
         assert process.returncode == 0
     assert not os.path.exists(f"{simulated.root}/run/purevirt/xend.sock")
 
@@ -476,11 +477,9 @@ def test_a_group_that_is_none_is_told(simulated: testing.Host) -> None:
         env={**os.environ, "PYTHONPATH": SOURCES},
     ) as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("xend: serving on ")
-        assert (
-            process.stderr.readline()
-            == "xend: there is no group 'no such': nobody is in it until it is made\n"
-        )
+        assert " info xend: serving on " in process.stderr.readline()
+        words = " warning xend: there is no group 'no such': nobody is in it until it is made\n"
+        assert process.stderr.readline().endswith(words)
         process.terminate()
         assert process.wait(20) == 0
 

@@ -16,7 +16,8 @@ from typing import Any
 from purevirt.channels.xenstore import aio
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.channels.xenstore.watches import Watcher
-from purevirt.daemons.xend.service import Options, Service
+from purevirt.daemons.xend.service import Service
+from purevirt.daemons.xend.settings import Settings
 from purevirt.daemons.xenstored import Server, Shell
 from purevirt.host.bus import Bus
 from purevirt.host.dom0files import Dom0Files
@@ -172,7 +173,7 @@ async def world(root: Path, *, xen: tuple[int, int] = (4, 17)) -> AsyncIterator[
 @asynccontextmanager
 async def xend(host: World, **options: Any) -> AsyncIterator[Xend]:
     service = Service(
-        Options(host.root, **{"vcpu_wait": 0.0, "backend_wait": 0.0, "read_only_store": False, **options})
+        Settings(host.root, **{"vcpu_wait": 0.0, "backend_wait": 0.0, "read_only_store": False, **options})
     )
     await service.start()
     try:

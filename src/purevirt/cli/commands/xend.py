@@ -22,39 +22,66 @@ def _program() -> Any:
 
 @click.command()
 @root_option
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="The settings, in TOML. Default: /etc/purevirt/xend.toml, if it is there.",
+)
 @click.option("--tcp", metavar="ADDR:PORT", help="Serve readers over TCP as well, whoever they are.")
-@click.option("--reader-group", default="xen", metavar="GROUP", help="Whose members may look. Default: xen.")
+@click.option("--reader-group", metavar="GROUP", help="Whose members may look. Default: xen.")
 @click.option("--operator-group", metavar="GROUP", help="Whose members may change domains. Default: none.")
 @click.option(
     "--audit",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="Where changes are written down. Default: /var/log/purevirt/audit.log.",
+    help="Where changes are written down, below DIR. Default: /var/log/purevirt/audit.log.",
 )
 @click.option("--no-rostore", is_flag=True, help="Leave the read-only Xen Store to another process.")
+@click.option("--log-level", metavar="LEVEL", help="The least that is logged: debug, info, warning, error.")
+@click.option("--log-format", metavar="FORMAT", help="How lines look: auto, text, json, journal.")
+@click.option("--print-config", "task", flag_value="config", help="Print all settings, and run nothing.")
+@click.option("--check-config", "task", flag_value="check", help="Check the settings, and run nothing.")
+@click.option("--print-unit", "task", flag_value="unit", help="Print a unit for systemd, and run nothing.")
 def xend(
     root: str | None,
+    config: str | None,
     tcp: str | None,
-    reader_group: str,
+    reader_group: str | None,
     operator_group: str | None,
     audit: str | None,
     no_rostore: bool,
+    log_level: str | None,
+    log_format: str | None,
+    task: str | None,
 ) -> None:
     """Run the Xen daemon of this host.
 
-    Prints "ready" when it serves, then runs until it gets SIGINT or SIGTERM. Needs root, but for a simulated host.
+    Prints "ready" when it serves, then runs until it gets SIGINT or SIGTERM; SIGHUP has it read its settings again.
+    Options count more than the file of settings. Needs root, but for a simulated host.
     """
     program = _program()
-    program.main(
-        program.Options(
-            root=_absolute(root),
-            tcp=tcp,
-            reader_group=reader_group or None,
-            operator_group=operator_group,
-            audit=audit,
-            read_only_store=not no_rostore,
-        )
-    )
+    given = {
+        "tcp": tcp,
+        "reader_group": reader_group,
+        "operator_group": operator_group,
+        "audit": audit and _absolute(audit),
+        "read_only_store": False if no_rostore else None,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
+    given = {field: value for field, value in given.items() if value is not None}
+    options = program.Options(_absolute(root), config and _absolute(config), given)
+    if task == "unit":
+        click.echo(program.print_unit(), nl=False)
+    elif task == "config":
+        click.echo(program.print_config(options), nl=False)
+    elif task == "check":
+        for remark in program.check_config(options):
+            click.echo(remark)
+        click.echo("the settings are good")
+    else:
+        program.main(options)
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from purevirt.daemons.xend.service import Options, run
+from purevirt.daemons.xend.process import Options, run
 from purevirt.errors import XenError
 
 if __name__ == "__main__":

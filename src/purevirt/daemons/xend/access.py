@@ -67,6 +67,11 @@ class Doorman:
         self._gids: tuple[int | None, int | None] = (None, None)
         self._own = os.geteuid()
 
+    def regroup(self, reader_group: str | None, operator_group: str | None) -> None:
+        """Go by other groups, for whoever connects from now on."""
+        self._names = (operator_group, reader_group)
+        self._stamp = None
+
     def caller_of(self, sock: socket.socket) -> Caller:
         """Who is at the other end."""
         if sock.family != socket.AF_UNIX:

@@ -153,6 +153,12 @@ class AuditLog:
             os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
             return os.open(self.path, _FLAGS, 0o640)
 
+    def move(self, path: str) -> None:
+        """Write to another file from now on."""
+        self.close()
+        self.path = path
+        self._complained = False
+
     def close(self) -> None:
         """Let go of the file; the next line opens it again."""
         if self._fd >= 0:

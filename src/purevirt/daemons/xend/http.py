@@ -105,6 +105,11 @@ class Server:
         """How many are open."""
         return len(self._crowd)
 
+    @property
+    def accepts(self) -> bool:
+        """Whether it accepts connections still."""
+        return self._accepting is not None and not self._accepting.done()
+
     def start(self) -> None:
         """Begin to accept."""
         self._accepting = asyncio.create_task(self._accept())

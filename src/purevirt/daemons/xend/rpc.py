@@ -17,6 +17,7 @@ from collections.abc import Coroutine
 
 from purevirt.channels.xend import CALL_PATH
 from purevirt.daemons.xend.http import Request, Response
+from purevirt.daemons.xend.named_calls import NamedCalls
 from purevirt.daemons.xend.supervisor import Supervisor
 from purevirt.errors import Closed, InvalidConfig, XenError
 from purevirt.formats import xend_json
@@ -53,7 +54,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dump
 class Rpc:
     """Answers calls, through the supervisor."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor | NamedCalls) -> None:
         self._supervisor = supervisor
 
     async def handle(self, request: Request) -> Response:

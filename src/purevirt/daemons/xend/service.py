@@ -5,63 +5,53 @@
     /run/purevirt/socket_ro         0666  the read-only store, unless a process of its own serves it
     ADDRESS:PORT, if asked for            anonymous: at most a reader
 
-All paths are below `root` on a simulated host.
+All paths are below `root` on a simulated host, and may be others: `settings` has them. `process` runs it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import signal
 import socket
-import sys
 from collections.abc import Callable
-from typing import NamedTuple
 
 from purevirt.channels.files import HostFiles
-from purevirt.channels.xend import CALL_PATH, CLASSIC_SOCKET, SOCKET
+from purevirt.channels.xend import CALL_PATH
 from purevirt.daemons.rostore.server import ReadOnlyStore, served
 from purevirt.daemons.xend import access, audit, http, sockets
 from purevirt.daemons.xend.classic import ClassicFace
 from purevirt.daemons.xend.http import Handler, Request, Response
 from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.link import Link
+from purevirt.daemons.xend.named_calls import NamedCalls
 from purevirt.daemons.xend.rpc import Rpc
+from purevirt.daemons.xend.settings import Setting, Settings, changes, effective
 from purevirt.daemons.xend.supervisor import Supervisor
 from purevirt.daemons.xend.toolstack.native import NativeToolstack
+from purevirt.errors import ChannelUnavailable, Closed, ConnectError
 from purevirt.model import Caller, Role
 
-__all__ = ["Options", "Service", "run"]
+__all__ = ["Service"]
 
 _GRACE = 5.0  # for requests that are being worked on when the daemon is ended
-
-
-class Options(NamedTuple):
-    """How the daemon is to run. `audit`: a file (None: /var/log/purevirt/audit.log below the root)."""
-
-    root: str = ""
-    tcp: str | None = None
-    reader_group: str | None = access.READERS
-    operator_group: str | None = None
-    audit: str | None = None
-    read_only_store: bool = True
-    vcpu_wait: float = 1.0
-    backend_wait: float = 5.0
 
 
 class Service:
     """The daemon, for one event loop. `start` returns when it serves; `stop` when all of it is gone."""
 
-    def __init__(self, options: Options) -> None:
-        root = options.root.rstrip("/")
-        self.options = options
-        self.socket = root + SOCKET
+    def __init__(self, settings: Settings) -> None:
+        root = settings.root.rstrip("/")
+        self.settings = settings
+        self.socket = settings.below(settings.socket)
         self.link = Link(root)
-        toolstack = NativeToolstack(self.link, vcpu_wait=options.vcpu_wait, backend_wait=options.backend_wait)
-        log = audit.AuditLog(root + audit.DEFAULT if options.audit is None else options.audit)
-        self.supervisor = Supervisor(self.link, toolstack, log, Journal())
+        self._toolstack = NativeToolstack(
+            self.link, vcpu_wait=settings.vcpu_wait, backend_wait=settings.backend_wait
+        )
+        self._audit = audit.AuditLog(settings.below(settings.audit))
+        self._doorman = access.Doorman(settings.reader_group, settings.operator_group)
+        self.supervisor = Supervisor(self.link, self._toolstack, self._audit, Journal())
         self.read_only_store: ReadOnlyStore | None = None
+        self._servers: list[http.Server] = []
         self._root = root
         self._stack = contextlib.AsyncExitStack()
 
@@ -82,32 +72,37 @@ class Service:
         stack.push_async_callback(self.link.close)
         await self.supervisor.observer.start()
         stack.push_async_callback(self.supervisor.stop)
-        if self.options.read_only_store and not served(self._root):
+        if self.settings.read_only_store and not served(self._root):
             store = ReadOnlyStore(self._root)
             await store.start()
             stack.push_async_callback(store.stop)
             self.read_only_store = store
         handler = self._faces()
-        known = access.Doorman(self.options.reader_group, self.options.operator_group).caller_of
-        classic = self._root + CLASSIC_SOCKET
-        sockets.prepare_directory(os.path.dirname(classic), 0o700)
-        for path, mode in ((self.socket, 0o666), (classic, 0o600)):
-            await self._serve(sockets.listen(path, mode), handler, known)
-            stack.callback(sockets.remove, path)
-        if self.options.tcp is not None:
+        await self._listen(self.settings.socket, 0o666, handler)
+        if self.settings.classic:
+            sockets.prepare_directory(os.path.dirname(self.settings.below(self.settings.classic)), 0o700)
+            await self._listen(self.settings.classic, 0o600, handler)
+        if self.settings.tcp:
             anybody = access.Doorman(anonymous=Role.READER).caller_of
-            await self._serve(sockets.listen_tcp(self.options.tcp), handler, anybody)
+            await self._serve(sockets.listen_tcp(self.settings.tcp), handler, anybody)
+
+    async def _listen(self, path: str, mode: int, handler: Handler) -> None:
+        path = self.settings.below(path)
+        await self._serve(sockets.listen(path, mode), handler, self._doorman.caller_of)
+        self._stack.callback(sockets.remove, path)
 
     async def _serve(
         self, sock: socket.socket, handler: Handler, identify: Callable[[socket.socket], Caller]
     ) -> None:
         server = await http.serve(sock, handler, identify)
+        self._servers.append(server)
         self._stack.push_async_callback(server.close, _GRACE)
 
     def _faces(self) -> Handler:
         """Our own path goes to the RPC, every other to the classic tree."""
-        rpc = Rpc(self.supervisor)
-        classic = ClassicFace(self.supervisor, HostFiles(self._root))
+        calls = NamedCalls(self.supervisor)
+        rpc = Rpc(calls)
+        classic = ClassicFace(calls, HostFiles(self._root))
         self._stack.push_async_callback(classic.close)
 
         async def handle(request: Request) -> Response:
@@ -117,37 +112,35 @@ class Service:
 
         return handle
 
+    def apply(self, new: Settings) -> tuple[Setting, ...]:
+        """Go by other settings, as far as that is possible while it runs; those that take a restart are returned.
+
+        Whoever is connected keeps the role that he had when he connected.
+        """
+        old = self.settings
+        self.settings = now = effective(old, new)
+        if (now.reader_group, now.operator_group) != (old.reader_group, old.operator_group):
+            self._doorman.regroup(now.reader_group, now.operator_group)
+        self._toolstack.vcpu_wait, self._toolstack.backend_wait = now.vcpu_wait, now.backend_wait
+        if now.audit != old.audit:
+            self._audit.move(now.below(now.audit))
+        return changes(now, new)
+
+    async def prove(self, timeout: float) -> None:
+        """Show that it is of use: it accepts connections, and hypervisor and store answer within `timeout` seconds.
+
+        ChannelUnavailable or Timeout says what does not.
+        """
+        if not all(server.accepts for server in self._servers):
+            raise ChannelUnavailable("a socket of the daemon accepts nobody any more", channel="daemon")
+        driver = self.link.driver
+        try:
+            await self.link.hypercalls.version(timeout=timeout / 2)
+            await driver.store.read_many(("/local/domain/0/name",), timeout=timeout / 2)
+        except (Closed, ConnectError) as error:
+            raise self.link.failed(error, driver) from error
+
     async def stop(self) -> None:
         """End: calls under way may finish, for some seconds; then everything that was made is removed."""
         self.supervisor.journal.close()
         await self._stack.aclose()
-
-
-async def run(options: Options, ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. `ready` is called with the socket's path when it serves."""
-    sockets.allow_many_files()
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    service = Service(options)
-    await service.start()
-    try:
-        if ready is None:
-            _say_ready(service.socket, options)
-        else:
-            ready(service.socket)
-        await ended.wait()
-    finally:
-        await service.stop()
-
-
-def _say_ready(path: str, options: Options) -> None:
-    print("ready", flush=True)
-    print(f"xend: serving on {path}", file=sys.stderr, flush=True)
-    for group in access.unknown_groups(options.reader_group, options.operator_group):
-        print(
-            f"xend: there is no group {group!r}: nobody is in it until it is made",
-            file=sys.stderr,
-            flush=True,
-        )

@@ -21,13 +21,13 @@ class NativeToolstack:
     """See `base.Toolstack`.
 
     `vcpu_wait`: how long a guest is given to bring vCPUs up or down before its answer is reported, in seconds;
-    `backend_wait`: how long the backends of a destroyed domain are given to close.
+    `backend_wait`: how long the backends of a destroyed domain are given to close. Both may change at any time.
     """
 
     def __init__(self, host: Host, *, vcpu_wait: float = 1.0, backend_wait: float = 5.0) -> None:
         self._host = host
-        self._vcpu_wait = vcpu_wait
-        self._backend_wait = backend_wait
+        self.vcpu_wait = vcpu_wait
+        self.backend_wait = backend_wait
         self._clearing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -44,7 +44,7 @@ class NativeToolstack:
         await power.resume(self._host, domain)
 
     async def destroy(self, domain: DomainInfo) -> None:
-        task = asyncio.create_task(destroy.destroy(self._host, domain, self._backend_wait))
+        task = asyncio.create_task(destroy.destroy(self._host, domain, self.backend_wait))
         self._clearing.add(task)
         task.add_done_callback(self._clearing.discard)
         try:
@@ -65,7 +65,7 @@ class NativeToolstack:
         await memory.set_max_memory(self._host, domain, kib)
 
     async def set_vcpus(self, domain: DomainInfo, count: int, timeout: float) -> VcpuCount:
-        return await vcpus.set_vcpus(self._host, domain, count, min(self._vcpu_wait, timeout))
+        return await vcpus.set_vcpus(self._host, domain, count, min(self.vcpu_wait, timeout))
 
     async def pin_vcpu(self, domain: DomainInfo, vcpu: int, cpus: Sequence[int], soft: bool) -> None:
         await vcpus.pin_vcpu(self._host, domain, vcpu, cpus, soft)
