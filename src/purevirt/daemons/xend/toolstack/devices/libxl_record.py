@@ -1,4 +1,4 @@
-"""libxl's record of a domain, kept in step when a device is added or changed, so that `xl list -l` and `xl reboot` know it.
+"""libxl's record of a domain, kept in step when a device is added or changed, for `xl list -l` and `xl reboot`.
 
 libxl takes a lock on a file beside the record, reads, changes and replaces the record, and unlinks the lock's file
 when it lets go; who waited for that file looks whether it is still the one in the directory. A device that has been
@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from purevirt.channels.files.libxl import record_path
@@ -25,7 +25,7 @@ from purevirt.errors import Timeout
 from purevirt.model import DomainInfo
 from purevirt.model.description import Disk, DiskBackend, DiskDevice, DiskFormat, Interface
 
-__all__ = ["disk_entry", "enter", "interface_entry", "locked"]
+__all__ = ["amend", "disk_entry", "enter", "interface_entry", "leave", "locked"]
 
 _PAUSE = 0.005
 _log = logging.getLogger(__name__)
@@ -46,10 +46,11 @@ async def locked(host: Host, domain: DomainInfo, end: float) -> AsyncIterator[No
     """
     assert domain.domid is not None
     path = _beside(record_path(host.root, domain.domid, str(domain.uuid)), "l", "domain-userdata-lock")
-    if not os.path.isdir(os.path.dirname(path)):
+    try:
+        fd = await _lock(path, domain, end)
+    except FileNotFoundError:
         yield
         return
-    fd = await _lock(path, domain, end)
     try:
         yield
     finally:
@@ -86,29 +87,68 @@ async def _lock(path: str, domain: DomainInfo, end: float) -> int:
         os.close(fd)
 
 
-def enter(host: Host, domain: DomainInfo, kind: str, key: str, entry: Mapping[str, Any]) -> None:
-    """Put a device into the list `kind` of the record, in the place of one whose `key` is the same. Under the lock.
+def enter(host: Host, domain: DomainInfo, device: Disk | Interface) -> None:
+    """Put a device into the record, in the place of one with the same target or number. Under the lock.
 
     A domain that libxl did not make has no record, and gets none. What cannot be done goes to the log: the device
     works without.
     """
+    kind, key, wanted = _key(device)
+
+    def change(devices: list[Any]) -> None:
+        entry = disk_entry(device) if isinstance(device, Disk) else interface_entry(device)
+        place = next((index for index, one in enumerate(devices) if one.get(key) == wanted), None)
+        if place is None:
+            devices.append(entry)
+        else:
+            devices[place] = entry
+
+    _edit(host, domain, kind, change)
+
+
+def leave(host: Host, domain: DomainInfo, device: Disk | Interface) -> None:
+    """Take a device out of it that could not be added after all. Under the lock."""
+    kind, key, wanted = _key(device)
+
+    def change(devices: list[Any]) -> None:
+        devices[:] = [one for one in devices if one.get(key) != wanted]
+
+    _edit(host, domain, kind, change)
+
+
+def amend(host: Host, domain: DomainInfo, number: int, values: Mapping[str, Any]) -> None:
+    """Change values of an interface in it; None: it is not said any more. Under the lock."""
+
+    def change(devices: list[Any]) -> None:
+        for one in devices:
+            if one.get("devid") == number:
+                one.update(values)
+                for key in [key for key, value in values.items() if value is None]:
+                    del one[key]
+
+    _edit(host, domain, "nics", change)
+
+
+def _key(device: Disk | Interface) -> tuple[str, str, str | int | None]:
+    if isinstance(device, Disk):
+        return "disks", "vdev", device.target
+    return "nics", "devid", device.number
+
+
+def _edit(host: Host, domain: DomainInfo, kind: str, change: Callable[[list[Any]], None]) -> None:
     assert domain.domid is not None
     path = record_path(host.root, domain.domid, str(domain.uuid))
     try:
         with open(path, "rb") as file:
             text = file.read().decode("utf-8", "surrogateescape")
+        record = json.loads(text.rstrip("\0"))
+        change(record.setdefault(kind, []))
+        if not record[kind]:
+            del record[kind]
+        _replace(path, json.dumps(record, indent=4, ensure_ascii=False) + "\n\0")
     except FileNotFoundError:
         return
-    try:
-        record = json.loads(text.rstrip("\0"))
-        devices = record.setdefault(kind, [])
-        place = next((index for index, one in enumerate(devices) if one.get(key) == entry.get(key)), None)
-        if place is None:
-            devices.append(dict(entry))
-        else:
-            devices[place] = dict(entry)
-        _replace(path, json.dumps(record, indent=4, ensure_ascii=False) + "\n\0")
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         _log.error("the record %s was not changed: %s", path, error)
 
 
