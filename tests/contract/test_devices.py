@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from purevirt.errors import InvalidConfig, NoSuchDevice, OperationError, ReadOnly, Unsupported
+from purevirt.errors import InvalidConfig, NoSuchDevice, OperationError, ReadOnly, Unsupported, XenError
 
 from .conftest import Caller, Facts
 
@@ -72,7 +72,7 @@ def test_a_disk_comes_and_goes(do: Caller, changing: Any, domain: Any, image: st
         for live in (True, False):
             described = do(domain.description, live=live).disks
             assert image in [one.source for one in described if one.target == "xvdk"]
-        with pytest.raises(OperationError, match="disk xvdk of domain .*: there is one already"):
+        with pytest.raises(OperationError, match=r"disk xvdk of domain .*: there is one already"):
             do(domain.attach_disk, image, "xvdk")
         with pytest.raises(Unsupported, match="source"):
             do(domain.change_media, "xvdk", "/another.iso")
@@ -148,6 +148,7 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(
     before = nodes(do, changing, facts.subject.domid)
     with pytest.raises(kind, match=words) as caught:
         do(domain.attach_device, text)
+    assert isinstance(caught.value, XenError)
     assert caught.value.operation == "attach_device"
     assert nodes(do, changing, facts.subject.domid) == before
 

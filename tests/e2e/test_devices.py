@@ -146,7 +146,7 @@ def test_what_cannot_be_leaves_nothing_behind(dom0: lab.Host, guest: int) -> Non
         1,
         f"{disk}{script}/block-failing failed: so it is",
     )
-    status, words = failing(dom0, *asked, "--script", "block-hanging", "--timeout", "6")
+    status, words = failing(dom0, *asked, "--script", "block-hanging", "--timeout", "4")
     assert (status, words.startswith(f"{disk}{script}/block-hanging did not end within")) == (7, True), words
     assert failing(dom0, *asked, "--script", "block-none") == (1, f"{disk}{script}/block-none does not exist")
     assert failing(dom0, "attach-disk", NAME, "/nowhere.img", "xvdf") == (
@@ -167,7 +167,7 @@ def test_a_guest_that_never_answers_gets_no_disk(dom0: lab.Host) -> None:
     (mini,) = dom0.create_mini_guests(1, paused=False, prefix="dev-mini")
     try:
         before = store_paths(dom0)
-        status, words = failing(dom0, "attach-disk", mini, OTHER, "xvda", "--timeout", "8")
+        status, words = failing(dom0, "attach-disk", mini, OTHER, "xvda", "--timeout", "6")
         assert status == 7, words
         assert "the backend is InitWait (2), the frontend Initialising (1); it was taken away again" in words
         assert store_paths(dom0) == before

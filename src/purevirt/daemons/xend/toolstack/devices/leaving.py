@@ -156,8 +156,12 @@ async def _clear(host: Host, place: Place) -> None:
 
 
 async def _rm(tx: Transaction, path: str) -> None:
+    """A node, and the directory of its kind if it was the last one there."""
     with contextlib.suppress(NoSuchNode):  # its parent is gone, and so is it
         await tx.rm(path)
+        above = path.rpartition("/")[0]
+        if await tx.directory_many([above]) == [[]]:
+            await tx.rm(above)
 
 
 class _Leaving:
