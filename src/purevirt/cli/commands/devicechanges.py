@@ -173,7 +173,10 @@ def attach_interface(
 @json_option
 @pass_session
 def attach_device(session: Session, domain: str, file: str, form: str | None, timeout: float) -> None:
-    """Add a device, described in a file, to a running domain. FILE may be - for standard input."""
+    """Add a device, described in a file, to a running domain.
+
+    FILE may be - for standard input.
+    """
     text = _device(file)
     found = session.connection.lookup(domain).attach_device(text, format=form, timeout=timeout)
     _done(session, found, "Device attached successfully")
@@ -208,9 +211,9 @@ def detach_disk(session: Session, domain: str, target: str, force: bool, timeout
 def detach_interface(
     session: Session, domain: str, kind: str, mac: str | None, force: bool, timeout: float
 ) -> None:
-    """Take a network interface from a running domain. TYPE is bridge.
+    """Take a network interface from a running domain.
 
-    Ends when the guest has let go; with status 7 when it does not.
+    TYPE is bridge. Ends when the guest has let go; with status 7 when it does not.
     """
     found = session.connection.lookup(domain)
     if mac is None:
@@ -237,9 +240,9 @@ def detach_interface(
 def detach_device(
     session: Session, domain: str, file: str, form: str | None, force: bool, timeout: float
 ) -> None:
-    """Take a device, described in a file, from a running domain. FILE may be - for standard input.
+    """Take a device, described in a file, from a running domain.
 
-    A disk is found by its target, an interface by its address.
+    FILE may be - for standard input. A disk is found by its target, an interface by its address.
     """
     text = _device(file)
     found = session.connection.lookup(domain).detach_device(text, format=form, force=force, timeout=timeout)
