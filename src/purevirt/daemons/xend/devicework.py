@@ -1,12 +1,13 @@
 """The operations that add, remove and change devices: what their arguments say, and who may ask for what.
 
 A device comes as text (`formats.device_text`). An operator may give a domain what the host has for that: raw files
-below `ROOTS`, bridges. Scripts, which run as root, block devices and files elsewhere, which may be anybody's, and devices
-that other domains serve take an admin.
+below `ROOTS`, bridges. Scripts, which run as root, block devices and files elsewhere, which may be anybody's, and
+devices that other domains serve take an admin.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -36,7 +37,7 @@ def _device(work: Work, operation: str) -> Disk | Interface:
 
 async def _attach(work: Work) -> Later:
     device = _device(work, "attach_device")
-    _admit(work, "attach_device", device)
+    await _admit(work, "attach_device", device)
     return Later(await work.toolstack.attach_device(work.info, device, work.left))
 
 
@@ -47,11 +48,11 @@ async def _detach(work: Work) -> Later:
 
 async def _update(work: Work) -> AttachedDevice:
     device = _device(work, "update_device")
-    _admit(work, "update_device", device)
+    await _admit(work, "update_device", device)
     return await work.toolstack.update_device(work.info, device, work.left)
 
 
-def _admit(work: Work, operation: str, device: Disk | Interface) -> None:
+async def _admit(work: Work, operation: str, device: Disk | Interface) -> None:
     """Denied names the field that takes an admin."""
     if work.caller.role >= Role.ADMIN:
         return
@@ -60,12 +61,12 @@ def _admit(work: Work, operation: str, device: Disk | Interface) -> None:
         field = f"script {device.script!r}"
     elif device.backend_domain is not None:
         field = f"backend domain {device.backend_domain!r}"
-    elif isinstance(device, Disk) and device.source is not None:
-        root = work.driver.root
-        # Where it leads to counts: whoever may write there could have put a link.
-        path = os.path.realpath(root + device.source)
-        if not any(path.startswith(os.path.realpath(root + allowed) + "/") for allowed in ROOTS):
-            field = f"source {device.source!r}, which is not below {' or '.join(ROOTS)},"
+    elif (
+        isinstance(device, Disk)
+        and device.source is not None
+        and not await asyncio.to_thread(_below_roots, work.driver.root, device.source)
+    ):
+        field = f"source {device.source!r}, which is not below {' or '.join(ROOTS)},"
     if field is not None:
         raise Denied(
             f"{operation}: {field} takes the role admin, and the caller has only "
@@ -74,6 +75,12 @@ def _admit(work: Work, operation: str, device: Disk | Interface) -> None:
             domain=work.info.name,
             channel="daemon",
         )
+
+
+def _below_roots(root: str, source: str) -> bool:
+    """Where it leads to counts: whoever may write there could have put a link."""
+    path = os.path.realpath(root + source)
+    return any(path.startswith(os.path.realpath(root + allowed) + "/") for allowed in ROOTS)
 
 
 def _change(operation: str, handler: Callable[[Work], Awaitable[object]], **more: Argument) -> Operation:

@@ -172,7 +172,7 @@ class _Joining:
                 path=place.backend,
             )
         raise Timeout(
-            f"{self._plan.called}: its guest did not connect it within {self._timeout:.3g} s: {ends}{reasons}; "
+            f"{self._plan.called}: its guest did not connect it within {self._timeout:.2g} s: {ends}{reasons}; "
             "it was taken away again",
             channel="store",
             path=place.backend,
@@ -182,11 +182,7 @@ class _Joining:
         """What either end has noted as an error, where Linux notes it."""
         place = self._plan.place
         values = await self._host.store.read_many(
-            [
-                f"/local/domain/0/error/backend/{place.backend_kind}/{place.domid}/{place.number}/error",
-                f"{place.backend}/error",
-                f"/local/domain/{place.domid}/error/device/{place.kind}/{place.number}/error",
-            ]
+            [f"{home}/error" for home in (place.backend, *place.errors)]
         )
         said = [" ".join(value[:200].decode("utf-8", "replace").split()) for value in values if value]
         return f" ({'; '.join(said)})" if said else ""

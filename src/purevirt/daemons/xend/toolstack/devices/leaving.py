@@ -151,17 +151,22 @@ async def _clear(host: Host, place: Place) -> None:
     async def body(tx: Transaction) -> None:
         for path in (place.frontend, place.record, place.backend):
             await _rm(tx, path)
+        # What either end has noted of it would be taken for the next device's of that number.
+        for path, levels in zip(place.errors, (4, 2), strict=True):  # a guest's own directory for them stays
+            await _rm(tx, path, levels)
 
     await host.store.transaction(body)
 
 
-async def _rm(tx: Transaction, path: str) -> None:
-    """A node, and the directory of its kind if it was the last one there."""
+async def _rm(tx: Transaction, path: str, levels: int = 1) -> None:
+    """A node, and the directories above it, so many at most, if it was the last one there."""
     with contextlib.suppress(NoSuchNode):  # its parent is gone, and so is it
         await tx.rm(path)
-        above = path.rpartition("/")[0]
-        if await tx.directory_many([above]) == [[]]:
-            await tx.rm(above)
+        for _ in range(levels):
+            path = path.rpartition("/")[0]
+            if await tx.directory_many([path]) != [[]]:
+                return
+            await tx.rm(path)
 
 
 class _Leaving:
@@ -190,7 +195,7 @@ class _Leaving:
             return
         said = await self._complaint()
         raise Timeout(
-            f"{self._called}: its guest did not let go of it within {timeout:.3g} s: {ends}"
+            f"{self._called}: its guest did not let go of it within {timeout:.2g} s: {ends}"
             + (f" ({said})" if said else "")
             + "; it is still attached",
             operation=OPERATION,
@@ -201,9 +206,7 @@ class _Leaving:
 
     async def _complaint(self) -> str | None:
         """What a Linux guest notes of a device that it will not let go: "16 Device in use; refusing to close"."""
-        place = self._place
-        node = f"/local/domain/{place.domid}/error/device/{place.kind}/{place.number}/error"
-        (value,) = await self._host.store.read_many([node])
+        (value,) = await self._host.store.read_many([f"{self._place.errors[1]}/error"])
         return None if not value else " ".join(value[:200].decode("utf-8", "replace").split())
 
     async def restore(self) -> None:

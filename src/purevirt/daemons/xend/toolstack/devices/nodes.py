@@ -42,6 +42,14 @@ class Place(NamedTuple):
         """libxl's record."""
         return f"/libxl/{self.domid}/device/{self.kind}/{self.number}"
 
+    @property
+    def errors(self) -> tuple[str, str]:
+        """Where the backend's driver and the guest's note what went wrong, if they are Linux."""
+        return (
+            f"/local/domain/0/error/backend/{self.backend_kind}/{self.domid}/{self.number}",
+            f"/local/domain/{self.domid}/error/device/{self.kind}/{self.number}",
+        )
+
 
 class Node(NamedTuple):
     """A node to write; without permissions it has its parent's."""

@@ -6,9 +6,11 @@ anything is touched: InvalidConfig with the field, Unsupported for what needs a 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import re
+import stat
 from typing import NamedTuple, NoReturn
 
 from purevirt.daemons.xend.toolstack.base import Host, shown
@@ -85,7 +87,7 @@ async def _disk(host: Host, domain: DomainInfo, disk: Disk, there: Existing) -> 
         await _needs_qemu(host, domain, called, disk)
         place = place._replace(backend_kind=DiskBackend.QDISK.value)
     if disk.script is None:
-        _check_source(host, domain, disk.source)
+        await _check_source(host, domain, disk.source)
     nodes = tuple(disk_nodes(place, disk))
     answer = AttachedDevice("disk", place.number, disk.target, None, disk.source)
     return Plan(place, nodes, disk, called, answer)
@@ -111,16 +113,17 @@ async def _needs_qemu(host: Host, domain: DomainInfo, called: str, disk: Disk) -
         )
 
 
-def _check_source(host: Host, domain: DomainInfo, source: str) -> None:
+async def _check_source(host: Host, domain: DomainInfo, source: str) -> None:
     if not source.startswith("/"):
         _refuse(domain, "source", f"{source!r} is no absolute path")
     if host.root:
         return  # nothing is behind the disks of a simulated host
     try:
-        mode = os.stat(source).st_mode >> 12
+        # In a thread: a file server may have gone, and then this takes as long as the call's deadline.
+        mode = (await asyncio.to_thread(os.stat, source)).st_mode
     except OSError as error:
         _refuse(domain, "source", f"{source}: {error.strerror}")
-    if mode not in (0o6, 0o10):  # S_IFBLK, S_IFREG
+    if not (stat.S_ISBLK(mode) or stat.S_ISREG(mode)):
         _refuse(domain, "source", f"{source} is neither a file nor a block device")
 
 
