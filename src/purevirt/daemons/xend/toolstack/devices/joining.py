@@ -92,11 +92,14 @@ async def _write(host: Host, domain: DomainInfo, device: Disk | Interface, end: 
 
 
 async def _make(tx: Transaction, plan: Plan) -> None:
-    """Directories first, since a node takes its permissions from its parent when it is made; all of it pipelined."""
+    """Directories first, since a node takes its permissions from its parent when it is made. Each of these tasks sends
+    its requests when it first runs, so they arrive in this order, all in one exchange."""
     directories = [node for node in plan.nodes if node.permissions]
-    await tx.write_many([(node.path, node.value) for node in directories])
-    await asyncio.gather(*(tx.set_perms(node.path, node.permissions) for node in directories))
-    await tx.write_many([(node.path, node.value) for node in plan.nodes if not node.permissions])
+    await asyncio.gather(
+        tx.write_many([(node.path, node.value) for node in directories]),
+        *(tx.set_perms(node.path, node.permissions) for node in directories),
+        tx.write_many([(node.path, node.value) for node in plan.nodes if not node.permissions]),
+    )
 
 
 class _Joining:

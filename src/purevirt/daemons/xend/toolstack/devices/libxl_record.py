@@ -145,7 +145,8 @@ def _edit(host: Host, domain: DomainInfo, kind: str, change: Callable[[list[Any]
         change(record.setdefault(kind, []))
         if not record[kind]:
             del record[kind]
-        _replace(path, json.dumps(record, indent=4, ensure_ascii=False) + "\n\0")
+        # On one line: json indents in Python, which takes a third of the time of all else.
+        _replace(path, json.dumps(record, ensure_ascii=False) + "\n\0")
     except FileNotFoundError:
         return
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
