@@ -6,8 +6,8 @@ Named tuples, not dataclasses: a listing makes one for each domain, three times 
 Sizes are KiB, times nanoseconds, unless a name says otherwise. None means "not known to this connection": a zero
 was measured.
 
-Devices, definitions, jobs, the node, its capabilities, scheduling, events and the daemon's roles are loaded when their names are first
-used: a listing has none of them.
+Devices, definitions, jobs, the node, its capabilities, scheduling, events and the daemon's roles are loaded when their
+names are first used: a listing has none of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the supervisor asks of a toolstack, and what a toolstack works with.
 
-One implementation is there, `native`. Making domains is a Protocol of its own, in `builder`; what concerns a domain that
-exists is asked here, whoever built it.
+One implementation is there, `native`. Making domains is a Protocol of its own, in `builder`; what concerns a domain
+that exists is asked here, whoever built it.
 
 The supervisor has checked who asks and holds the domain's lock; `domain` is what the hypervisor said of it a moment
 ago. Whether its state and the values asked for allow the change is the toolstack's to decide: WrongState,

@@ -17,6 +17,7 @@ import logging
 import os
 import signal
 import stat
+import subprocess
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from purevirt.errors import OperationError, Timeout
 __all__ = ["Command", "bring_up", "command", "tear_down", "trusted"]
 
 TIMEOUT = 10.0
+_SHOWN = 400  # bytes at the end of what a script said
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _log = logging.getLogger(__name__)
@@ -155,26 +157,50 @@ async def _down(found: Command, backend: str) -> None:
 
 
 async def _run(found: Command, seconds: float) -> _Ended:
-    """To its end; with all that it started, if it has to be killed. OSError: it cannot be run."""
-    process = await asyncio.create_subprocess_exec(
-        *found.arguments,
-        env={"PATH": _PATH, **found.environment},
-        cwd="/",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
-    status, output = None, b""
+    """To its end; with all that it started, if it has to be killed. OSError: it cannot be run.
+
+    What it says goes to memory, not into a pipe: a program that it leaves running would keep that open. asyncio's own
+    way to run programs has a pipe, a transport for each end and, before Python 3.12, a thread for each program.
+    """
+    with os.fdopen(os.memfd_create("hotplug"), "w+b") as said:
+        process = subprocess.Popen(  # noqa: ASYNC220 - returns when the program has been started
+            found.arguments,
+            env={"PATH": _PATH, **found.environment},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        status = None
+        try:
+            async with asyncio.timeout(seconds):
+                await _ended(process)
+            status = process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            if status is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        size = said.seek(0, os.SEEK_END)
+        said.seek(max(0, size - _SHOWN))
+        output = said.read()
+    return _Ended(status, output.decode("utf-8", "backslashreplace").strip())
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(seconds):
-            output, _ = await process.communicate()
-            status = process.returncode
-    except TimeoutError:
-        pass
+        fd = os.pidfd_open(process.pid)
+    except OSError:  # Linux before 5.3
+        await asyncio.to_thread(process.wait)
+        return
+    ended = asyncio.Event()
+    loop.add_reader(fd, ended.set)
+    try:
+        await ended.wait()
     finally:
-        if process.returncode is None or status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    return _Ended(status, output.decode("utf-8", "backslashreplace").strip()[-400:])
+        loop.remove_reader(fd)
+        os.close(fd)

@@ -136,7 +136,7 @@ class _Joining:
     async def bring_up(self) -> AttachedDevice:
         """Domain 0's part."""
         place, called = self._plan.place, self._plan.called
-        following = await Following.open(self._host.store, place)
+        following = Following(self._host.store, place)
         try:
             wait = min(self._end, time.monotonic() + _READY)
             ends = await following.until(_ready, wait)
@@ -160,7 +160,7 @@ class _Joining:
 
     async def _connected(self) -> AttachedDevice:
         place = self._plan.place
-        following = await Following.open(self._host.store, place)
+        following = Following(self._host.store, place)
         try:
             ends = await following.until(_settled, self._end)
         finally:

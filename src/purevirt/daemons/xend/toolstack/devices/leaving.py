@@ -85,7 +85,7 @@ async def detach(
     living(domain, OPERATION)
     place, answer = await found(host, domain, device)
     called = f"{answer.kind} {answer.mac or answer.name} of domain {shown(domain)}"
-    following = await Following.open(host.store, place)
+    following = Following(host.store, place)
     try:
         ends = await following.look()
         in_use = ends.frontend in (INITIALISED, CONNECTED, CLOSING)
@@ -118,7 +118,7 @@ async def detach(
 
 async def remove(host: Host, place: Place) -> None:
     """Take a device away that its guest has not taken up, whatever becomes of it."""
-    following = await Following.open(host.store, place)
+    following = Following(host.store, place)
     try:
         await _close(host, place, without_frontend=True)
         await following.until(_gone, time.monotonic() + _FORCED)

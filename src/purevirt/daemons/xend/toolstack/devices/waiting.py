@@ -52,26 +52,17 @@ class Ends(NamedTuple):
 
 
 class Following:
-    """Watches on both ends of one device. To be closed."""
+    """Both ends of one device. The watches, which take a connection of their own, are set when there is something to
+    wait for. To be closed."""
 
-    def __init__(self, store: StoreClient, place: Place, watcher: Watcher) -> None:
+    def __init__(self, store: StoreClient, place: Place) -> None:
         self._store = store
-        self._watcher = watcher
+        self._watcher: Watcher | None = None
         self._nodes = [f"{place.backend}/state", f"{place.frontend}/state"]
 
-    @classmethod
-    async def open(cls, store: StoreClient, place: Place) -> Following:
-        watcher = await store.open_watcher(queue=64)
-        made = cls(store, place, watcher)
-        try:
-            await watcher.add_many(made._nodes)
-        except BaseException:
-            await watcher.close()
-            raise
-        return made
-
     async def close(self) -> None:
-        await self._watcher.close()
+        if self._watcher is not None:
+            await self._watcher.close()
 
     async def look(self) -> Ends:
         """The states now."""
@@ -83,6 +74,11 @@ class Following:
             ends = await self.look()
             if reached(ends):
                 return ends
+            if self._watcher is None:
+                self._watcher = await self._store.open_watcher(queue=64)
+                await self._watcher.add_many(
+                    self._nodes
+                )  # which fire at once, and then there is another look
             if await self._watcher.next(max(0.0, end - time.monotonic())) is None:
                 return await self.look()  # the last word is the nodes', not a timer's
 
