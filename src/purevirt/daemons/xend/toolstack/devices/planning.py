@@ -24,6 +24,9 @@ from purevirt.model.description import Disk, DiskBackend, DiskDevice, DiskFormat
 __all__ = ["Plan", "bridge_exists", "disk_place", "plan"]
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # of an interface in Domain 0, as Linux allows it
+_SWITCH = re.compile(r"[A-Za-z0-9_.:-]{1,255}")  # with VLANs, for Open vSwitch
+_ADDRESS = re.compile(r"[0-9a-fA-F.:/]{1,64}")
 _BRIDGE = "xenbr0"
 _RAW = (None, DiskFormat.RAW)
 
@@ -155,6 +158,7 @@ def _interface(host: Host, domain: DomainInfo, nic: Interface, there: Existing) 
         )
     if number >= 1 << 16:
         _refuse(domain, "number", f"{number} is too large")
+    _words(domain, nic)
     bridge = nic.bridge or _BRIDGE
     if nic.vlan is not None:
         bridge = f"{bridge}.{nic.vlan}"
@@ -168,9 +172,22 @@ def _interface(host: Host, domain: DomainInfo, nic: Interface, there: Existing) 
     return Plan(place, tuple(interface_nodes(place, nic)), nic, called, answer)
 
 
+def _words(domain: DomainInfo, nic: Interface) -> None:
+    """What scripts read, some of them carelessly, is nothing but names and addresses."""
+    for field, value, form in (
+        ("name", nic.name, _NAME),
+        ("gateway_device", nic.gateway_device, _NAME),
+        ("bridge", nic.bridge, _SWITCH),
+        *(("addresses", address, _ADDRESS) for address in nic.addresses),
+    ):
+        if value is not None and form.fullmatch(value) is None:
+            what = "address" if form is _ADDRESS else "name of an interface or a bridge"
+            _refuse(domain, field, f"{value[:60]!r} is no {what}")
+
+
 def bridge_exists(host: Host, domain: DomainInfo, bridge: str) -> None:
     """InvalidConfig, on a real host, if it has no such bridge."""
-    if "/" in bridge or not bridge:
+    if _SWITCH.fullmatch(bridge) is None:
         _refuse(domain, "bridge", f"{bridge!r} is no name of a bridge")
     if not host.root and not os.path.isdir(f"/sys/class/net/{bridge}/bridge"):
         what = "is no bridge" if os.path.exists(f"/sys/class/net/{bridge}") else "does not exist on this host"
