@@ -21,7 +21,7 @@ from purevirt.errors import InvalidConfig, OperationError, Unsupported
 from purevirt.model import AttachedDevice, DomainInfo
 from purevirt.model.description import Disk, DiskBackend, DiskDevice, DiskFormat, Interface
 
-__all__ = ["Plan", "bridge_exists", "disk_place", "plan"]
+__all__ = ["Plan", "bridge_exists", "check_words", "disk_place", "plan"]
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # of an interface in Domain 0, as Linux allows it
@@ -158,7 +158,7 @@ def _interface(host: Host, domain: DomainInfo, nic: Interface, there: Existing) 
         )
     if number >= 1 << 16:
         _refuse(domain, "number", f"{number} is too large")
-    _words(domain, nic)
+    check_words(domain, nic)
     bridge = nic.bridge or _BRIDGE
     if nic.vlan is not None:
         bridge = f"{bridge}.{nic.vlan}"
@@ -172,7 +172,7 @@ def _interface(host: Host, domain: DomainInfo, nic: Interface, there: Existing) 
     return Plan(place, tuple(interface_nodes(place, nic)), nic, called, answer)
 
 
-def _words(domain: DomainInfo, nic: Interface) -> None:
+def check_words(domain: DomainInfo, nic: Interface) -> None:
     """What scripts read, some of them carelessly, is nothing but names and addresses."""
     for field, value, form in (
         ("name", nic.name, _NAME),

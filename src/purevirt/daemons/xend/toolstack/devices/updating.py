@@ -16,7 +16,7 @@ from purevirt.daemons.xend.toolstack.base import Host, living, not_domain_0, sho
 from purevirt.daemons.xend.toolstack.devices import libxl_record
 from purevirt.daemons.xend.toolstack.devices.leaving import found
 from purevirt.daemons.xend.toolstack.devices.nodes import SCRIPTS, Place, script_path
-from purevirt.daemons.xend.toolstack.devices.planning import bridge_exists
+from purevirt.daemons.xend.toolstack.devices.planning import bridge_exists, check_words
 from purevirt.errors import Unsupported, XenError
 from purevirt.model import AttachedDevice, DomainInfo, DomainType
 from purevirt.model.description import Disk, DiskDevice, Interface
@@ -59,6 +59,7 @@ def _medium(domain: DomainInfo) -> str:
 async def _interface(
     host: Host, domain: DomainInfo, nic: Interface, place: Place, answer: AttachedDevice, end: float
 ) -> AttachedDevice:
+    check_words(domain, nic)
     values = await host.store.read_many([f"{place.backend}/{key}" for key in _KEYS])
     now = {
         key: None if value is None else value.decode("utf-8", "replace")
