@@ -6,7 +6,8 @@ Each task has its peer in the same run:
   `listAllDomains` and `info` of each, against `domain_infos()`; the raw hypercall with its unpacking is the limit;
 - the same on read-only connections: libvirtd's, and ours through the Xen daemon;
 - as a process: `virsh list --all` against `purevirt list`;
-- suspend and resume of one domain, on an open connection, to the effect seen in the hypervisor; and as processes.
+- suspend and resume of one domain, on an open connection, to the effect seen in the hypervisor; and as processes;
+- attaching a disk to a paused domain, beside `xl block-attach`.
 
 The domains are libvirt's, since libvirt does not see others'. Time goes about ten times slower in there: read ratios.
 Modules named on the command line are run alone: `python -m benchmarks.lab changes changes_process`.
@@ -22,7 +23,7 @@ import lab
 from lab.checkout import ENVIRONMENT
 
 COUNT = 50
-MODULES = ("listing", "listing_read_only", "listing_process", "changes", "changes_process")
+MODULES = ("listing", "listing_read_only", "listing_process", "changes", "changes_process", "devices")
 _WAIT = 'until grep -q ready "$1"; do kill -0 "$2"; sleep 0.2; done'
 
 

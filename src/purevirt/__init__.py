@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from purevirt.errors import XenError
     from purevirt.model import (
         Access,
+        AttachedDevice,
         BlockDevice,
         BlockStats,
         Caller,
@@ -74,6 +75,7 @@ __all__ = [
     "AsyncDomain",
     "AsyncEvents",
     "AsyncStore",
+    "AttachedDevice",
     "BlockDevice",
     "BlockStats",
     "Caller",

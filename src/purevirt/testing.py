@@ -217,6 +217,10 @@ class Host:
         """How long, in simulated time, the guest takes from its answer to an order until it is down: 0.1 s at first."""
         self._behave(domain, shutdown_seconds=seconds)
 
+    def hold_devices(self, domain: str | int, hold: bool = True) -> None:
+        """Let the guest use its disks and interfaces, and let go of none that is to be detached."""
+        self._behave(domain, holds=hold)
+
     def console(self, domain: str | int) -> str:
         """What the guest has printed so far, as the console daemon's log has it."""
         from purevirt.daemons.xenconsoled.daemon import log_name

@@ -18,7 +18,7 @@ from purevirt.cli.app import COMMANDS
 from purevirt.drivers.xen.routes import table
 from purevirt.errors import DomainExists, Timeout, WrongState
 from purevirt.formats.xend_json import Call
-from purevirt.model import VcpuCount
+from purevirt.model import AttachedDevice, VcpuCount
 from tests.support.rpc_peer import RpcPeer
 from tests.support.terminal import Terminal
 
@@ -41,6 +41,8 @@ class Xend(RpcPeer):
             raise self.error
         if call.operation == "set_memory":
             return call.arguments["kib"]
+        if call.operation.endswith("_device"):
+            return AttachedDevice("disk", 51728, "xvdb", None, "/x.img")
         return VcpuCount(2, 1) if call.operation == "set_vcpus" else None
 
 
@@ -50,6 +52,7 @@ def xend(host: testing.Host) -> Iterator[Xend]:
         yield daemon
 
 
+DEVICE = str(Path(__file__).parents[1] / "data" / "devices" / "small.xml")
 LINES: list[tuple[list[str], str, dict[str, object], str]] = [
     (["suspend", "test"], "suspend", {}, "Domain 'test' suspended\n"),
     (["resume", "test"], "resume", {}, "Domain 'test' resumed\n"),
@@ -84,6 +87,86 @@ LINES: list[tuple[list[str], str, dict[str, object], str]] = [
         "pin_vcpu",
         {"vcpu": 0, "cpus": [0, 1, 2, 3], "soft": True},
         "",
+    ),
+    (
+        ["attach-disk", "test", "/x.img", "xvdb", "--mode", "readonly", "--live"],
+        "attach_device",
+        {"device": "vdev=xvdb, access=ro, format=raw, target=/x.img", "format": "xl-disk"},
+        "Disk attached successfully\n",
+    ),
+    (
+        [
+            "attach-disk",
+            "test",
+            "/x.iso",
+            "xvdd",
+            "--type",
+            "cdrom",
+            "--driver",
+            "phy",
+            "--script",
+            "block-x",
+        ],
+        "attach_device",
+        {
+            "device": "vdev=xvdd, devtype=cdrom, format=raw, backendtype=phy, script=block-x, target=/x.iso",
+            "format": "xl-disk",
+        },
+        "Disk attached successfully\n",
+    ),
+    (
+        ["attach-interface", "test", "bridge", "br0", "--mac", "00:16:3e:00:00:01", "--outbound", "10Mb/s"],
+        "attach_device",
+        {"device": "mac=00:16:3e:00:00:01,bridge=br0,rate=10Mb/s", "format": "xl-vif"},
+        "Interface attached successfully\n",
+    ),
+    (
+        ["attach-device", "test", DEVICE],
+        "attach_device",
+        {"device": "<disk/>", "format": None},
+        "Device attached successfully\n",
+    ),
+    (
+        ["detach-disk", "test", "xvdb", "--force"],
+        "detach_device",
+        {"device": "<disk>\n  <target dev='xvdb'/>\n</disk>", "format": "xml", "force": True},
+        "Disk detached successfully\n",
+    ),
+    (
+        ["detach-interface", "test", "bridge"],
+        "detach_device",
+        {"device": "devid=0", "format": "xl-vif", "force": False},
+        "Interface detached successfully\n",
+    ),
+    (
+        ["detach-interface", "test", "bridge", "--mac", "00:16:3e:00:00:01"],
+        "detach_device",
+        {"device": "mac=00:16:3e:00:00:01", "format": "xl-vif", "force": False},
+        "Interface detached successfully\n",
+    ),
+    (
+        ["detach-device", "test", DEVICE],
+        "detach_device",
+        {"device": "<disk/>", "format": None, "force": False},
+        "Device detached successfully\n",
+    ),
+    (
+        ["update-device", "test", DEVICE, "--format", "xl-vif"],
+        "update_device",
+        {"device": "<disk/>", "format": "xl-vif"},
+        "Device updated successfully\n",
+    ),
+    (
+        ["change-media", "test", "hdc", "/x.iso"],
+        "update_device",
+        {"device": "vdev=hdc, devtype=cdrom, target=/x.iso", "format": "xl-disk"},
+        "Successfully updated media.\n",
+    ),
+    (
+        ["change-media", "test", "hdc", "--eject"],
+        "update_device",
+        {"device": "vdev=hdc, devtype=cdrom", "format": "xl-disk"},
+        "Successfully ejected media.\n",
     ),
     (["sysrq", "test", "s"], "send_sysrq", {"key": "s"}, ""),
     (["inject-nmi", "test"], "inject_nmi", {}, ""),

@@ -18,6 +18,7 @@ from purevirt.formats import xend_json
 from purevirt.formats.json_values import nothing
 from purevirt.formats.xend_results import RESULTS
 from purevirt.model import (
+    AttachedDevice,
     BlockDevice,
     BlockStats,
     Caller,
@@ -171,6 +172,9 @@ VALUES: dict[str, list[Any]] = {
         SchedulerParameters("credit2", 256, None),
         SchedulerParameters("credit", 1, 50),
     ],
+    "attach_device": [AttachedDevice("disk", 51728, "xvdb", None, "/dev/vg/data")],
+    "detach_device": [AttachedDevice("interface", 1, "vif3.1", "00:16:3e:00:00:01", "xenbr0")],
+    "update_device": [AttachedDevice("interface", 0, "web0")],
     "set_memory": [1024],
     "set_vcpus": [VcpuCount(2, 1)],
     **{name: [None] for name, read in RESULTS.items() if read is nothing},

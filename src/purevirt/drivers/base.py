@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from purevirt._typing import TYPE_CHECKING, Protocol
 from purevirt.model import (
     Access,
+    AttachedDevice,
     BlockDevice,
     BlockStats,
     Caller,
@@ -145,6 +146,21 @@ class Driver(Protocol):
         timeout: float | None = None,
     ) -> None: ...
     async def rename(self, ref: DomainRef, name: str, *, timeout: float | None = None) -> None: ...
+    async def attach_device(
+        self, ref: DomainRef, device: str, *, form: str | None = None, timeout: float | None = None
+    ) -> AttachedDevice: ...
+    async def detach_device(
+        self,
+        ref: DomainRef,
+        device: str,
+        *,
+        form: str | None = None,
+        force: bool = False,
+        timeout: float | None = None,
+    ) -> AttachedDevice: ...
+    async def update_device(
+        self, ref: DomainRef, device: str, *, form: str | None = None, timeout: float | None = None
+    ) -> AttachedDevice: ...
     async def send_sysrq(self, ref: DomainRef, key: str, *, timeout: float | None = None) -> None: ...
     async def inject_nmi(self, ref: DomainRef, *, timeout: float | None = None) -> None: ...
     async def send_trigger(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from purevirt.formats import json_values as read
 from purevirt.model import (
+    AttachedDevice,
     BlockDevice,
     BlockStats,
     Caller,
@@ -118,6 +119,14 @@ _EVENT = read.record(
     detail=_maybe_text,
     libvirt_event=_maybe_integer,
     libvirt_detail=_maybe_integer,
+)
+_ATTACHED = read.record(
+    AttachedDevice,
+    kind=read.text,
+    number=read.integer,
+    name=read.text,
+    mac=_maybe_text,
+    source=_maybe_text,
 )
 _SCHEDULER_PARAMETERS = read.record(
     SchedulerParameters, scheduler=read.text, weight=read.integer, cap=_maybe_integer
@@ -287,6 +296,7 @@ RESULTS: dict[str, read.Reader] = {
         ),
         read.nothing,
     ),
+    **dict.fromkeys(("attach_device", "detach_device", "update_device"), _ATTACHED),
     "set_memory": read.integer,
     "set_vcpus": read.record(VcpuCount, asked=read.integer, online=read.integer),
 }

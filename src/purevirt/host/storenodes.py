@@ -94,6 +94,7 @@ def domain_nodes(
         yield Node(f"{home}/control/feature-{feature}", "", own)  # until the guest says what it takes
     yield Node(f"{home}/control/sysrq", "", own)
     yield Node(f"{home}/data", "", own)
+    yield Node(f"{home}/error", "", own)
     yield Node(f"{home}/console/type", "xenconsoled")
     yield Node(f"{home}/console/output", "pty")
     yield Node(f"{home}/console/limit", "1048576")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         HostCapabilities,
     )
     from purevirt.model.definitions import Definition
-    from purevirt.model.devices import BlockDevice, BlockStats, Interface, InterfaceStats
+    from purevirt.model.devices import AttachedDevice, BlockDevice, BlockStats, Interface, InterfaceStats
     from purevirt.model.events import Event, EventKind, EventSource
     from purevirt.model.jobs import Job, JobKind, JobState
     from purevirt.model.node import HypervisorVersion, NodeInfo, NumaCell, Scheduler
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STATS_GROUPS",
     "Access",
+    "AttachedDevice",
     "BlockDevice",
     "BlockStats",
     "Caller",
@@ -88,7 +89,9 @@ _LATER = {
         ("Capabilities", "DomainCapabilities", "GuestCapabilities", "HostCapabilities"), "capabilities"
     ),
     **dict.fromkeys(("Definition",), "definitions"),
-    **dict.fromkeys(("BlockDevice", "BlockStats", "Interface", "InterfaceStats"), "devices"),
+    **dict.fromkeys(
+        ("AttachedDevice", "BlockDevice", "BlockStats", "Interface", "InterfaceStats"), "devices"
+    ),
     **dict.fromkeys(("Event", "EventKind", "EventSource"), "events"),
     **dict.fromkeys(("Job", "JobKind", "JobState"), "jobs"),
     **dict.fromkeys(("HypervisorVersion", "NodeInfo", "NumaCell", "Scheduler"), "node"),

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from purevirt._typing import NamedTuple
 
-__all__ = ["BlockDevice", "BlockStats", "Interface", "InterfaceStats"]
+__all__ = ["AttachedDevice", "BlockDevice", "BlockStats", "Interface", "InterfaceStats"]
+
+
+class AttachedDevice(NamedTuple):
+    """A device that was added, taken away or changed.
+
+    `kind` is "disk" or "interface", `number` its vbd number or its index in the guest, `name` what the guest calls a
+    disk (xvdb) or Domain 0 an interface (vif3.1), `mac` an interface's address, `source` what is behind it: a file, a
+    block device, a bridge.
+    """
+
+    kind: str
+    number: int
+    name: str
+    mac: str | None = None
+    source: str | None = None
 
 
 class BlockDevice(NamedTuple):

@@ -290,8 +290,8 @@ class Toolstack:
         others = [other for other in self._residents.values() if other is not resident]
         if not any(other.uuid == resident.uuid for other in others):
             gone.append(f"/vm/{resident.uuid}")
-        gone += [f"/local/domain/0/backend/vbd/{domid}"] if resident.disks else []
-        gone += [f"/local/domain/0/backend/vif/{domid}"] if resident.interfaces else []
+        # Devices may have come since it was made.
+        gone += [f"/local/domain/0/backend/{kind}/{domid}" for kind in ("vbd", "vif", "qdisk")]
         for path in gone:
             with contextlib.suppress(OperationError):
                 await self._store.rm(path)

@@ -65,10 +65,10 @@ def test_how_a_script_ended_is_logged_and_no_error(tmp_path: Path, caplog: pytes
     script.write_text('#!/bin/sh\necho "$1 $XENBUS_PATH" > "$out"\necho went wrong\nexit 3\n')
     script.chmod(0o755)
     command = Command((str(script), "remove"), {"XENBUS_PATH": "backend/vbd/3/1", "out": f"{tmp_path}/out"})
-    asyncio.run(hotplug._run(command, "a backend"))
+    asyncio.run(hotplug._down(command, "a backend"))
     assert (tmp_path / "out").read_text() == "remove backend/vbd/3/1\n"
     assert "ended with status 3: went wrong" in caplog.text
-    asyncio.run(hotplug._run(Command((str(tmp_path / "missing"),), {}), "a backend"))
+    asyncio.run(hotplug._down(Command((str(tmp_path / "missing"),), {}), "a backend"))
 
 
 def test_libxls_records_of_the_domain_go_and_no_others(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users, 
 
 GROUP = next((group for group in grp.getgrall() if group.gr_gid), None)
 STRANGER, READER = 54321, 54322
+DISK = "<disk><source file='/var/lib/xen/images/x.img'/><target dev='xvdb'/></disk>"
 
 PLAY = r"""
 import importlib, json, os, pkgutil, select, socket, struct, sys
@@ -117,6 +118,9 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "pin_vcpu": ("pin_vcpu", {"vcpu": 0, "cpus": [0]}),
     "set_scheduler_parameters": ("set_scheduler_parameters", {"weight": 1}),
     "rename": ("rename", {"name": "mine"}),
+    "attach_device": ("attach_device", {"device": DISK}),
+    "detach_device": ("detach_device", {"device": DISK}),
+    "update_device": ("update_device", {"device": DISK}),
     "send_sysrq": ("send_sysrq", {"key": "b"}),
     "inject_nmi": ("inject_nmi", {}),
     "send_trigger": ("send_trigger", {"trigger": "reset"}),

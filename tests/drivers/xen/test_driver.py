@@ -97,7 +97,7 @@ def test_a_reused_id_is_not_mistaken() -> None:
 
 def test_every_row_of_the_table_is_an_operation_and_every_operation_a_row() -> None:
     host = MemoryHost()
-    other = {"close", "explain", "access", "store", "hypercalls", "daemon"}
+    other = {"close", "explain", "access", "store", "hypercalls", "daemon", "root"}
     operations = {name for name in dir(host.driver) if not name.startswith("_")} - other
     assert operations == set(table())
 

@@ -19,7 +19,7 @@ from purevirt.channels.xend import SOCKET
 from purevirt.drivers.xen.routes import table
 from purevirt.formats.xend_json import Call
 from purevirt.formats.xend_results import RESULTS
-from purevirt.model import Access, Channel, DomainState, Role, SchedulerParameters, VcpuCount
+from purevirt.model import Access, AttachedDevice, Channel, DomainState, Role, SchedulerParameters, VcpuCount
 from tests.support.http_peer import ScriptedPeer
 from tests.support.memory_host import MemoryHost
 from tests.support.rpc_peer import RpcPeer
@@ -27,6 +27,8 @@ from tests.support.rpc_peer import RpcPeer
 Do = Callable[..., Any]
 
 # Each change: how the API is called, and what the daemon hears of it.
+DISK = "<disk><target dev='xvdb'/></disk>"
+NAMED = "<disk>\n  <target dev='xvdb'/>\n</disk>"
 CHANGES: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], dict[str, Any]]] = {
     "suspend": ("suspend", (), {}, {}),
     "resume": ("resume", (), {}, {}),
@@ -39,11 +41,24 @@ CHANGES: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], dict[str, Any]]] 
     "pin_vcpu": ("pin_vcpu", (0, {2, 1}), {"soft": True}, {"vcpu": 0, "cpus": [1, 2], "soft": True}),
     "set_scheduler_parameters": ("set_scheduler_parameters", (), {"weight": 512}, {"weight": 512}),
     "rename": ("rename", ("other",), {}, {"name": "other"}),
+    "attach_device": ("attach_device", (DISK,), {}, {"device": DISK, "format": None}),
+    "detach_device": ("detach_disk", ("xvdb",), {}, {"device": NAMED, "format": "xml", "force": False}),
+    "update_device": (
+        "change_media",
+        ("hdc", "/x.iso"),
+        {},
+        {"device": "vdev=hdc, devtype=cdrom, target=/x.iso", "format": "xl-disk"},
+    ),
     "send_sysrq": ("send_sysrq", ("s",), {}, {"key": "s"}),
     "inject_nmi": ("inject_nmi", (), {}, {}),
     "send_trigger": ("send_trigger", ("power",), {}, {"trigger": "power", "vcpu": 0}),
 }
-ANSWERS = {"set_memory": 65536, "set_vcpus": VcpuCount(2, 1)}
+ATTACHED = AttachedDevice("disk", 51728, "xvdb", None, "/x.img")
+ANSWERS = {
+    "set_memory": 65536,
+    "set_vcpus": VcpuCount(2, 1),
+    **dict.fromkeys(("attach_device", "detach_device", "update_device"), ATTACHED),
+}
 
 
 def carried_out(call: Call) -> object:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from purevirt.daemons.xend import arguments as args
 from purevirt.daemons.xend.arguments import Argument
+from purevirt.daemons.xend.devicework import DEVICE_CHANGES
 from purevirt.daemons.xend.work import Done, Later, Operation, Work
 from purevirt.model import EventKind, Role, ShutdownMode, Trigger, VcpuCount
 
@@ -89,6 +90,7 @@ def _old_name(work: Work) -> str | None:
 
 
 CHANGES: Mapping[str, Operation] = {
+    **DEVICE_CHANGES,
     "suspend": _change(_suspend, "paused", EventKind.SUSPENDED),
     "resume": _change(_resume, "unpaused", EventKind.RESUMED),
     "destroy": _change(_destroy, "destroyed", EventKind.STOPPED),

@@ -11,9 +11,11 @@ from purevirt.drivers.xen.connected import Connected
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from purevirt.model import DomainRef, ShutdownMode, Trigger, VcpuCount
+    from purevirt.model import AttachedDevice, DomainRef, ShutdownMode, Trigger, VcpuCount
 
 __all__ = ["Changes"]
+
+_ANSWERING = frozenset(("set_memory", "set_vcpus", "attach_device", "detach_device", "update_device"))
 
 
 class Changes(Connected):
@@ -26,7 +28,7 @@ class Changes(Connected):
         from purevirt.drivers.xen.daemon import CHANGE_TIMEOUT
 
         limit = CHANGE_TIMEOUT if timeout is None else timeout
-        answers = operation in ("set_memory", "set_vcpus")
+        answers = operation in _ANSWERING
         return await self.daemon.call(operation, ref, arguments, timeout=limit, answers=answers)
 
     async def suspend(self, ref: DomainRef, *, timeout: float | None = None) -> None:
@@ -80,6 +82,36 @@ class Changes(Connected):
 
     async def rename(self, ref: DomainRef, name: str, *, timeout: float | None = None) -> None:
         await self._change("rename", ref, timeout, name=name)
+
+    async def attach_device(
+        self, ref: DomainRef, device: str, *, form: str | None = None, timeout: float | None = None
+    ) -> AttachedDevice:
+        attached: AttachedDevice = await self._change(
+            "attach_device", ref, timeout, device=device, format=form
+        )
+        return attached
+
+    async def detach_device(
+        self,
+        ref: DomainRef,
+        device: str,
+        *,
+        form: str | None = None,
+        force: bool = False,
+        timeout: float | None = None,
+    ) -> AttachedDevice:
+        detached: AttachedDevice = await self._change(
+            "detach_device", ref, timeout, device=device, format=form, force=force
+        )
+        return detached
+
+    async def update_device(
+        self, ref: DomainRef, device: str, *, form: str | None = None, timeout: float | None = None
+    ) -> AttachedDevice:
+        updated: AttachedDevice = await self._change(
+            "update_device", ref, timeout, device=device, format=form
+        )
+        return updated
 
     async def send_sysrq(self, ref: DomainRef, key: str, *, timeout: float | None = None) -> None:
         await self._change("send_sysrq", ref, timeout, key=key)

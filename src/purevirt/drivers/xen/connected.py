@@ -74,6 +74,11 @@ class Connected:
     def _route(self, operation: str) -> Channel:
         return routes.route(operation, self.access, self._absence, self._files.root)
 
+    @property
+    def root(self) -> str:
+        """What is before every path of this host; "" on a real one."""
+        return self._files.root
+
     # --- the channels
 
     @property

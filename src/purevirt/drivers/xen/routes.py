@@ -150,6 +150,12 @@ _CHANGES = {
     "pin_vcpu": ("virDomainPinVcpu", "setvcpuaffinity"),
     "set_scheduler_parameters": ("virDomainSetSchedulerParameters", "scheduler_op"),
     "rename": ("virDomainRename", "name in the store"),
+    "attach_device": (
+        "virDomainAttachDeviceFlags",
+        "nodes in the store, hotplug script, both ends connected",
+    ),
+    "detach_device": ("virDomainDetachDeviceFlags", "both ends closed, hotplug script, nodes removed"),
+    "update_device": ("virDomainUpdateDeviceFlags", "nodes in the store, hotplug script"),
     "send_sysrq": ("virDomainSendKey", "control/sysrq"),
     "inject_nmi": ("virDomainInjectNMI", "sendtrigger"),
     "send_trigger": (None, "sendtrigger"),

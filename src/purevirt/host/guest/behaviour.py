@@ -16,6 +16,7 @@ class Behaviour:
     `answer`: what it writes into control/shutdown instead of acknowledging an order; None: it acknowledges.
     `ignores`: it says that it takes orders, and does nothing when one comes.
     `shutdown_seconds`: how long it takes from the acknowledgement to the end.
+    `holds`: it uses all its disks and interfaces, and lets go of none when it is asked to.
     `balloons`: whether it follows its memory target.
     """
 
@@ -24,4 +25,5 @@ class Behaviour:
     answer: str | None = None
     ignores: bool = False
     shutdown_seconds: float = 0.1
+    holds: bool = False
     balloons: bool = True

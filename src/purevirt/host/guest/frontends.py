@@ -85,6 +85,8 @@ class Frontends:
             await self._connect(device)
         elif theirs is State.CONNECTED and device.state is State.INITIALISED:
             await self._enter(device, State.CONNECTED)
+        elif theirs is State.CLOSING and device.state is State.CONNECTED and self._guest.behaviour.holds:
+            await self._complain(device)
         elif theirs in (State.CLOSING, State.CLOSED) and device.state not in (
             State.CLOSED,
             State.INITIALISING,
@@ -123,6 +125,13 @@ class Frontends:
         # Its nodes may be gone: it was removed meanwhile.
         with contextlib.suppress(XenError):
             await self._guest.store.write(f"{device.path}/state", str(int(state)))
+
+    async def _complain(self, device: _Frontend) -> None:
+        """As Linux notes it of a disk that is open."""
+        kind, number = device.path.split("/")[-2:]
+        node = f"{self._guest.home}/error/device/{kind}/{number}/error"
+        with contextlib.suppress(XenError):
+            await self._guest.store.write(node, "16 Device in use; refusing to close")
 
     def _take_back(self, device: _Frontend) -> None:
         """End grants and port. A page that the backend still has mapped is ended when the next device closes."""

@@ -9,19 +9,26 @@ InvalidConfig (the domain is then as it was), Unsupported. `timeout` is in secon
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.errors import Unsupported, WrongState
-from purevirt.model import DomainInfo, ShutdownMode, Trigger, VcpuCount
+from purevirt.model import AttachedDevice, DomainInfo, ShutdownMode, Trigger, VcpuCount
+from purevirt.model.description import Disk, Interface
 
-__all__ = ["Answer", "Host", "Toolstack", "living", "not_domain_0", "shown"]
+__all__ = ["Answer", "Attaching", "Host", "Keep", "Toolstack", "living", "not_domain_0", "shown"]
 
 
 Answer = Callable[[], Awaitable[None]]
 """Waits for a guest's answer, without the domain's lock. It must be called, since it holds something open."""
+
+Attaching = Callable[[], Awaitable[AttachedDevice]]
+"""The same for a device: waits for a guest to take it up or to let go of it, and says which it was."""
+
+Keep = Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
+"""Waits for something that is carried out to its end, even if whoever waits is cut off."""
 
 
 class Host(Protocol):
@@ -60,6 +67,16 @@ class Toolstack(Protocol):
     async def rename(self, domain: DomainInfo, name: str) -> None: ...
     async def send_sysrq(self, domain: DomainInfo, key: str) -> None: ...
     async def send_trigger(self, domain: DomainInfo, trigger: Trigger, vcpu: int) -> None: ...
+
+    async def attach_device(
+        self, domain: DomainInfo, device: Disk | Interface, timeout: float
+    ) -> Attaching: ...
+    async def detach_device(
+        self, domain: DomainInfo, device: Disk | Interface, force: bool, timeout: float
+    ) -> Attaching: ...
+    async def update_device(
+        self, domain: DomainInfo, device: Disk | Interface, timeout: float
+    ) -> AttachedDevice: ...
 
 
 def shown(domain: DomainInfo) -> str:

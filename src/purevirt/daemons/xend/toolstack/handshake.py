@@ -34,7 +34,7 @@ from purevirt.wire.hypercall.subops import (
     ShutdownCode,
 )
 
-__all__ = ["shutdown"]
+__all__ = ["has_pv_drivers", "shutdown"]
 
 _CODES = {
     ShutdownMode.POWEROFF: ShutdownCode.POWEROFF,
@@ -57,7 +57,7 @@ async def shutdown(host: Host, domain: DomainInfo, mode: ShutdownMode, timeout: 
     assert domain.domid is not None
     living(domain, "shutdown", paused_too=mode is ShutdownMode.CRASH)
     if mode is ShutdownMode.CRASH or (
-        domain.type is DomainType.HVM and not await _has_pv_drivers(host, domain.domid)
+        domain.type is DomainType.HVM and not await has_pv_drivers(host, domain.domid)
     ):
         await host.hypercalls.shutdown_domain(domain.domid, int(_CODES[mode]))
         return None
@@ -66,7 +66,7 @@ async def shutdown(host: Host, domain: DomainInfo, mode: ShutdownMode, timeout: 
     return partial(dialogue.hear, watcher)
 
 
-async def _has_pv_drivers(host: Host, domid: int) -> bool:
+async def has_pv_drivers(host: Host, domid: int) -> bool:
     """Whether the guest has told Xen where to send events (as libxl asks), or has spoken through the store: a feature,
     or a frontend that is connected."""
     if await host.hypercalls.hvm_param(domid, HvmParam.CALLBACK_IRQ):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from purevirt.daemons.xend.toolstack import destroy, handshake, memory, naming, power, scheduling, vcpus
-from purevirt.daemons.xend.toolstack.base import Answer, Host
-from purevirt.model import DomainInfo, ShutdownMode, Trigger, VcpuCount
+from purevirt.daemons.xend.toolstack.base import Answer, Attaching, Host
+from purevirt.daemons.xend.toolstack.devices import joining, leaving, updating
+from purevirt.model import AttachedDevice, DomainInfo, ShutdownMode, Trigger, VcpuCount
+from purevirt.model.description import Disk, Interface
 
 __all__ = ["NativeToolstack"]
 
@@ -44,15 +47,17 @@ class NativeToolstack:
         await power.resume(self._host, domain)
 
     async def destroy(self, domain: DomainInfo) -> None:
-        task = asyncio.create_task(destroy.destroy(self._host, domain, self.backend_wait))
+        await self._keep(destroy.destroy(self._host, domain, self.backend_wait))
+
+    async def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whoever waits may be cut off: what is left of a domain or a device must go, however long it takes."""
+        task = asyncio.create_task(work)
         self._clearing.add(task)
         task.add_done_callback(self._clearing.discard)
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.add_done_callback(
-                _report
-            )  # the domain is dead: what is left of it must go, however long it takes
+            task.add_done_callback(_report)
             raise
 
     async def shutdown(self, domain: DomainInfo, mode: ShutdownMode, timeout: float) -> Answer | None:
@@ -82,8 +87,21 @@ class NativeToolstack:
     async def send_trigger(self, domain: DomainInfo, trigger: Trigger, vcpu: int) -> None:
         await power.send_trigger(self._host, domain, trigger, vcpu)
 
+    async def attach_device(self, domain: DomainInfo, device: Disk | Interface, timeout: float) -> Attaching:
+        return await joining.attach(self._host, domain, device, timeout, self._keep)
+
+    async def detach_device(
+        self, domain: DomainInfo, device: Disk | Interface, force: bool, timeout: float
+    ) -> Attaching:
+        return await leaving.detach(self._host, domain, device, force, timeout, self._keep)
+
+    async def update_device(
+        self, domain: DomainInfo, device: Disk | Interface, timeout: float
+    ) -> AttachedDevice:
+        return await updating.update(self._host, domain, device, timeout)
+
 
 def _report(task: asyncio.Task[None]) -> None:
     """How a clean-up ended that nobody waits for any more."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("the clean-up after a domain failed: %s", error)
+        _log.error("a clean-up failed: %s", error)

@@ -1,0 +1,107 @@
+"""The operations that add, remove and change devices: what their arguments say, and who may ask for what.
+
+A device comes as text (`formats.device_text`). An operator may give a domain what the host has for that: raw files
+below `ROOTS`, bridges. Scripts, which run as root, block devices and files elsewhere, which may be anybody's, and
+devices that other domains serve take an admin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+
+from purevirt.daemons.xend import arguments as args
+from purevirt.daemons.xend.arguments import Argument
+from purevirt.daemons.xend.work import Done, Later, Operation, Work
+from purevirt.errors import Denied, Unsupported
+from purevirt.formats import device_text
+from purevirt.model import AttachedDevice, EventKind, Role
+from purevirt.model.description import Disk, Interface
+
+__all__ = ["DEVICE_CHANGES", "ROOTS"]
+
+ROOTS = ("/var/lib/xen/images", "/var/lib/libvirt/images")
+"""Below these an operator may use any file."""
+
+
+def _device(work: Work, operation: str) -> Disk | Interface:
+    field, device = device_text.parse(work.arguments["device"], work.arguments["format"])
+    if not isinstance(device, (Disk, Interface)):
+        raise Unsupported(
+            f"{operation}: {field} cannot be changed while a domain runs, only disks and interfaces",
+            operation=operation,
+        )
+    return device
+
+
+async def _attach(work: Work) -> Later:
+    device = _device(work, "attach_device")
+    await _admit(work, "attach_device", device)
+    return Later(await work.toolstack.attach_device(work.info, device, work.left))
+
+
+async def _detach(work: Work) -> Later:
+    device = _device(work, "detach_device")
+    return Later(await work.toolstack.detach_device(work.info, device, work.arguments["force"], work.left))
+
+
+async def _update(work: Work) -> AttachedDevice:
+    device = _device(work, "update_device")
+    await _admit(work, "update_device", device)
+    return await work.toolstack.update_device(work.info, device, work.left)
+
+
+async def _admit(work: Work, operation: str, device: Disk | Interface) -> None:
+    """Denied names the field that takes an admin."""
+    if work.caller.role >= Role.ADMIN:
+        return
+    field = None
+    if device.script is not None and device.script != "vif-bridge":
+        field = f"script {device.script!r}"
+    elif device.backend_domain is not None:
+        field = f"backend domain {device.backend_domain!r}"
+    elif (
+        isinstance(device, Disk)
+        and device.source is not None
+        and not await asyncio.to_thread(_below_roots, work.driver.root, device.source)
+    ):
+        field = f"source {device.source!r}, which is not below {' or '.join(ROOTS)},"
+    if field is not None:
+        raise Denied(
+            f"{operation}: {field} takes the role admin, and the caller has only "
+            f"{work.caller.role.name.lower()}",
+            operation=operation,
+            domain=work.info.name,
+            channel="daemon",
+        )
+
+
+def _below_roots(root: str, source: str) -> bool:
+    """Where it leads to counts: whoever may write there could have put a link."""
+    path = os.path.realpath(root + source)
+    return any(path.startswith(os.path.realpath(root + allowed) + "/") for allowed in ROOTS)
+
+
+def _change(operation: str, handler: Callable[[Work], Awaitable[object]], **more: Argument) -> Operation:
+    arguments = {"device": Argument(_long_text), "format": Argument(args.text, None), **more}
+    return Operation(Role.OPERATOR, handler, True, arguments, Done(EventKind.CHANGED, lambda work: operation))
+
+
+_LONGEST = 1 << 16
+
+
+def _long_text(value: object) -> str:
+    """As `arguments.text`, but for its length: XML is long."""
+    if isinstance(value, str) and len(value) <= _LONGEST:
+        for start in range(0, len(value), 4096):
+            args.text(value[start : start + 4096])
+        return value
+    raise ValueError(f"must be a device as text of at most {_LONGEST} characters")
+
+
+DEVICE_CHANGES: Mapping[str, Operation] = {
+    "attach_device": _change("attach_device", _attach),
+    "detach_device": _change("detach_device", _detach, force=Argument(args.flag, False)),
+    "update_device": _change("update_device", _update),
+}
