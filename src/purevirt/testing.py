@@ -32,10 +32,10 @@ from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from purevirt.host.clock import HeldClock, RealClock
-from purevirt.host.storenodes import Disk, Interface, disk_number
 from purevirt.wire.hypercall.subops import (
     ShutdownCode,
 )
+from purevirt.wire.xenstore.domainnodes import Disk, Interface, disk_number
 
 if TYPE_CHECKING:
     from purevirt.programs.toolstack import Resident, Toolstack

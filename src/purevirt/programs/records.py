@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from purevirt.channels.files.libxl import record_path
-from purevirt.host.storenodes import Disk, Interface
+from purevirt.wire.xenstore.domainnodes import Disk, Interface
 
 __all__ = ["Records"]
 

@@ -21,10 +21,17 @@ from purevirt.host.changes import Change
 from purevirt.host.guest.behaviour import Behaviour
 from purevirt.host.guests import Guests
 from purevirt.host.hypervisor import Hypervisor
-from purevirt.host.storenodes import Disk, Interface, Node, disk_number, domain_0_nodes, domain_nodes
 from purevirt.programs.records import Records
 from purevirt.wire.hypercall.subops import (
     ShutdownCode,
+)
+from purevirt.wire.xenstore.domainnodes import (
+    Disk,
+    Interface,
+    Node,
+    disk_number,
+    domain_0_nodes,
+    domain_nodes,
 )
 
 __all__ = ["ACTIONS", "Actions", "Machinery", "Resident", "Toolstack"]

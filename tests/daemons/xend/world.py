@@ -24,9 +24,9 @@ from purevirt.host.guest.behaviour import Behaviour
 from purevirt.host.guests import Guests
 from purevirt.host.hypercall_server import HypercallServer
 from purevirt.host.hypervisor import Hypervisor
-from purevirt.host.storenodes import disk_number
 from purevirt.model import Caller, DomainRef, Role
 from purevirt.programs.toolstack import Actions, Resident, Toolstack
+from purevirt.wire.xenstore.domainnodes import disk_number
 
 ADMIN = Caller(0, 0, 1, Role.ADMIN)
 OPERATOR = Caller(1001, 1001, 2, Role.OPERATOR)

@@ -8,7 +8,7 @@ import pytest
 
 from purevirt._run import run_blocking
 from purevirt.drivers.xen import devices
-from purevirt.host.storenodes import Disk, Interface, disk_number, domain_nodes
+from purevirt.wire.xenstore.domainnodes import Disk, Interface, disk_number, domain_nodes
 from tests.support.memory_store import memory_store
 
 UUID_1 = UUID("12345678-1234-5678-1234-567812345678")
