@@ -117,7 +117,7 @@ class Host:
         """The directory it lives in."""
         return self._machine.root
 
-    # --- its domains: each is named by its name or its id
+    # --- its domains: each is named by its name or its id, also those that the Xen daemon made
 
     def create_domain(
         self,
@@ -203,7 +203,7 @@ class Host:
         """
 
         async def work(toolstack: Toolstack) -> None:
-            guest = self._machine.guest(toolstack.find(domain).domid)
+            guest = self._machine.guest((await toolstack.locate(domain)).domid)
             guest.behaviour.answer, guest.behaviour.refuses = answer, answer is None
             guest.announce()
 
@@ -223,7 +223,7 @@ class Host:
         from purevirt.programs.parts import CONSOLE_LOGS
 
         async def find(toolstack: Toolstack) -> str:
-            return log_name(toolstack.find(domain).name)
+            return log_name((await toolstack.locate(domain)).name)
 
         try:
             with open(f"{self.root}/{CONSOLE_LOGS}/{self._machine.run(find)}", "rb") as file:
@@ -276,7 +276,7 @@ class Host:
 
     def _hypervise(self, domain: str | int, change: Callable[[int], object]) -> None:
         async def work(toolstack: Toolstack) -> None:
-            change(toolstack.find(domain).domid)
+            change((await toolstack.locate(domain)).domid)
 
         self._machine.run(work)
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Sequence
+from typing import TypeVar
 from uuid import uuid4
 
 from purevirt.channels.hypercall.client import HypercallClient
@@ -29,7 +30,9 @@ from purevirt.wire.hypercall.subops import CreateFlag, EmulationFlag, HvmParam
 from purevirt.wire.xenstore import domainnodes
 from purevirt.wire.xenstore.domainnodes import Node, disk_number, domain_nodes
 
-__all__ = ["check", "create"]
+__all__ = ["check", "create", "ended"]
+
+T = TypeVar("T")
 
 STORE_GFN, CONSOLE_GFN = 0x80, 0x81
 """Where the rings are: within the smallest domain, which has 256 pages."""
@@ -77,7 +80,7 @@ async def create(host: Host, description: DomainDescription, report: Report, pat
         await _build(host, domid, complete, report)
     except BaseException:
         # Whoever cancels this waits until nothing is left.
-        await _finish(asyncio.create_task(_undo(host, domid, complete, patience)))
+        await ended(asyncio.create_task(_undo(host, domid, complete, patience)))
         raise
     report("complete", 1.0)
     return domid
@@ -102,12 +105,12 @@ async def _begin(host: Host, description: DomainDescription) -> int:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         with contextlib.suppress(XenError):
-            domid = await _finish(task)
+            domid = await ended(task)
             await host.hypercalls.destroy_domain(domid)
         raise
 
 
-async def _finish(task: asyncio.Task[int]) -> int:
+async def ended(task: asyncio.Task[T]) -> T:
     """Wait for a task to end, however often we are cancelled meanwhile; its result."""
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):
@@ -213,7 +216,7 @@ async def _write(host: Host, nodes: Sequence[Node]) -> None:
     await host.store.transaction(body)
 
 
-async def _undo(host: Host, domid: int, description: DomainDescription, patience: float) -> int:
+async def _undo(host: Host, domid: int, description: DomainDescription, patience: float) -> None:
     """Leave nothing of it; where a channel is lost, as little as can be."""
     assert description.uuid is not None
     domain = DomainInfo(
@@ -230,7 +233,6 @@ async def _undo(host: Host, domid: int, description: DomainDescription, patience
             await destroy(host, domain, patience)
     finally:
         records.forget(domain, host.root)
-    return domid
 
 
 def _completed(description: DomainDescription) -> DomainDescription:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
-from purevirt.errors import ConfigError, OperationError
+from purevirt.errors import ConfigError, OperationError, XenError
 from purevirt.formats.libxl_json import parse
 from purevirt.model import DomainInfo
 from purevirt.model.description import DomainDescription
@@ -125,6 +125,8 @@ def fresh(path: str, operation: str, domain: str) -> Iterator[BinaryIO]:
         with file:
             yield file
         os.link(part, path)  # which fails, as `rename` would not, if there is one by now
+    except XenError:  # of which some are OSErrors
+        raise
     except OSError as error:
         raise _failed(error, path, operation, domain) from error
     finally:
