@@ -119,7 +119,7 @@ def do_memory_op(hv: Hypervisor, memory: CallerMemory, args: tuple[int, ...]) ->
 
 def do_event_channel_op(hv: Hypervisor, memory: CallerMemory, args: tuple[int, ...]) -> int:
     """alloc_unbound: for the caller's own domain (DOMID_SELF), or for another one."""
-    if args[0] != EvtchnOp.ALLOC_UNBOUND or hv.alloc_unbound is None:
+    if args[0] != EvtchnOp.ALLOC_UNBOUND:
         raise XenError(errno.ENOSYS)
     shape = structs.EVTCHN_ALLOC_UNBOUND.at(hv.interface)
     asked = shape.unpack(memory.read(args[1], shape.size))
@@ -128,6 +128,8 @@ def do_event_channel_op(hv: Hypervisor, memory: CallerMemory, args: tuple[int, .
         raise XenError(errno.ESRCH)
     if domid and not hv.privileged:
         raise XenError(errno.EPERM)
+    if hv.alloc_unbound is None:
+        raise XenError(errno.ENOSYS)  # a hypervisor alone has no bus
     port = hv.alloc_unbound(domid, remote)
     memory.write(args[1], shape.pack(**asked | {"port": port}))
     return 0
