@@ -1,6 +1,7 @@
 """libxl's records of a simulated host's domains, written as `xl` writes them, for whoever reads those of a real one.
 
-`toolstack` keeps them; `formats.libxl_json` is their reader. They are as terse as libxl's: what is as by default is
+`toolstack` keeps them; `formats.libxl_json` is their reader (and writes those of domains that xend makes: a host that
+only starts needs no formats). They are as terse as libxl's: what is as by default is
 left out, and a zero byte ends the file.
 """
 
