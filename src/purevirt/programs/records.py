@@ -1,8 +1,8 @@
 """libxl's records of a simulated host's domains, written as `xl` writes them, for whoever reads those of a real one.
 
 `toolstack` keeps them; `formats.libxl_json` is their reader (and writes those of domains that xend makes: a host that
-only starts needs no formats). They are as terse as libxl's: what is as by default is
-left out, and a zero byte ends the file.
+only starts needs no formats). They are as terse as libxl's: what is as by default is left out, and a zero byte ends the
+file.
 """
 
 from __future__ import annotations

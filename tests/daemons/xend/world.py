@@ -19,6 +19,7 @@ from purevirt.channels.xenstore.watches import Watcher
 from purevirt.daemons.xend.service import Options, Service
 from purevirt.daemons.xenstored import Server, Shell
 from purevirt.host.bus import Bus
+from purevirt.host.bus_server import BusServer
 from purevirt.host.dom0files import Dom0Files
 from purevirt.host.guest.behaviour import Behaviour
 from purevirt.host.guests import Guests
@@ -60,6 +61,7 @@ class World:
         self.xenstored = Server()
         self.shell: Shell | None = None
         self.bus: Bus
+        self._bus_server: BusServer | None = None
         self.guests: Guests
         self._hypercalls = HypercallServer(self.hypervisor, f"{root}/dev/xen/privcmd")
         self._stores: list[StoreClient] = []
@@ -76,6 +78,8 @@ class World:
         self.start_xenstored()
         await self._hypercalls.start()
         self.bus = Bus(self.hypervisor, f"{self.root}/dev/xen/memory")
+        self._bus_server = BusServer(self.bus, f"{self.root}/dev/xen/bus")
+        await self._bus_server.start()
         self.guests = Guests(self.hypervisor, self.bus)
         Dom0Files(self.root, self.hypervisor).write()
         self.store = await self.connect()
@@ -117,6 +121,9 @@ class World:
     async def stop(self) -> None:
         for store in self._stores:
             await store.close()
+        self.guests.stop()
+        if self._bus_server is not None:
+            await self._bus_server.stop()
         await self._hypercalls.stop()
         if self.shell is not None:
             self.kill_xenstored()
