@@ -32,10 +32,10 @@ from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from purevirt.host.clock import HeldClock, RealClock
-from purevirt.host.storenodes import Disk, Interface, disk_number
 from purevirt.wire.hypercall.subops import (
     ShutdownCode,
 )
+from purevirt.wire.xenstore.domainnodes import Disk, Interface, disk_number
 
 if TYPE_CHECKING:
     from purevirt.programs.toolstack import Resident, Toolstack
@@ -117,7 +117,7 @@ class Host:
         """The directory it lives in."""
         return self._machine.root
 
-    # --- its domains: each is named by its name or its id
+    # --- its domains: each is named by its name or its id, also those that the Xen daemon made
 
     def create_domain(
         self,
@@ -203,7 +203,7 @@ class Host:
         """
 
         async def work(toolstack: Toolstack) -> None:
-            guest = self._machine.guest(toolstack.find(domain).domid)
+            guest = self._machine.guest((await toolstack.locate(domain)).domid)
             guest.behaviour.answer, guest.behaviour.refuses = answer, answer is None
             guest.announce()
 
@@ -227,7 +227,7 @@ class Host:
         from purevirt.programs.parts import CONSOLE_LOGS
 
         async def find(toolstack: Toolstack) -> str:
-            return log_name(toolstack.find(domain).name)
+            return log_name((await toolstack.locate(domain)).name)
 
         try:
             with open(f"{self.root}/{CONSOLE_LOGS}/{self._machine.run(find)}", "rb") as file:
@@ -280,7 +280,7 @@ class Host:
 
     def _hypervise(self, domain: str | int, change: Callable[[int], object]) -> None:
         async def work(toolstack: Toolstack) -> None:
-            change(toolstack.find(domain).domid)
+            change((await toolstack.locate(domain)).domid)
 
         self._machine.run(work)
 

@@ -248,7 +248,7 @@ def test_other_sub_operations_are_enosys(hv: Hypervisor) -> None:
 def test_every_domctl_that_has_a_number_is_answered(hv: Hypervisor) -> None:
     from purevirt.host.domctl import _HANDLERS
 
-    assert set(_HANDLERS) == set(Domctl)
+    assert set(_HANDLERS) | {Domctl.CREATEDOMAIN} == set(Domctl)  # that one concerns no domain yet
 
 
 # --- pools and console

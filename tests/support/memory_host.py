@@ -11,9 +11,9 @@ from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.drivers.xen.driver import XenDriver
 from purevirt.host.clock import HeldClock
 from purevirt.host.hypervisor import Hypervisor
-from purevirt.host.storenodes import domain_0_nodes, domain_nodes
 from purevirt.model import Access
 from purevirt.wire.hypercall.values import Answer, Hypercall
+from purevirt.wire.xenstore.domainnodes import domain_0_nodes, domain_nodes
 from tests.support.memory_store import MemoryTransport, memory_store
 
 NAMESPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")

@@ -67,9 +67,11 @@ STRUCTS = [
     "xen_domctl_createdomain",
     "xenctl_bitmap",
     "xen_arch_domainconfig",
-    # sched_op, hvm_op
+    # sched_op, hvm_op, memory_op, event_channel_op
     "sched_remote_shutdown",
     "xen_hvm_param",
+    "xen_memory_reservation",
+    "evtchn_alloc_unbound",
     # xen_version
     "xen_compile_info",
     "xen_platform_parameters",
@@ -92,7 +94,8 @@ CONSTANTS = re.compile(
       | _?XEN_(DOMINF|X86_EMU|SCHEDULER|VCPUAFFINITY|INVALID)_\w+
       | XEN_(EXTRAVERSION|CAPABILITIES_INFO|CHANGESET_INFO)_LEN
       | XENVER_\w+ | XENFEAT_\w+ | SHUTDOWN_\w+ | DOMID_\w+
-      | SCHEDOP_\w+ | HVMOP_[gs]et_param | HVM_PARAM_\w+""",
+      | SCHEDOP_\w+ | HVMOP_[gs]et_param | HVM_PARAM_\w+
+      | XENMEM_populate_physmap | EVTCHNOP_alloc_unbound""",
     re.VERBOSE,
 )
 
@@ -106,6 +109,8 @@ _INCLUDES = """\
 #include <xen/sysctl.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
+#include <xen/memory.h>
+#include <xen/event_channel.h>
 """
 _X86_INCLUDES = "#include <xen/arch-x86/cpufeatureset.h>\n"
 

@@ -16,7 +16,7 @@ from purevirt.host.grants import GrantRefused
 from purevirt.host.listener import Connection, Listener
 from purevirt.host.memory import XenError
 from purevirt.wire.bus.frames import READ_ONLY, BusOp, Notice, Request, RequestDecoder, encode_notice
-from purevirt.wire.bus.numbers import GrantStatus
+from purevirt.wire.bus.numbers import GrantStatus, ReservedGrant
 from purevirt.wire.bus.rings import PAGE
 
 __all__ = ["BusServer"]
@@ -163,6 +163,14 @@ class _Client(Connection):
             raise XenError(errno.ENOENT)
         return found[0], int(found[1])
 
+    def give_store(self, domid: int, gfn: int, port: int) -> tuple[int, int]:
+        self._bus.give_ring(domid, ReservedGrant.XENSTORE, gfn, port)
+        return 0, 0
+
+    def give_console(self, domid: int, gfn: int, port: int) -> tuple[int, int]:
+        self._bus.give_ring(domid, ReservedGrant.CONSOLE, gfn, port)
+        return 0, 0
+
     def _own(self, port: int) -> None:
         if port not in self._ports:
             raise XenError(errno.EINVAL)
@@ -194,4 +202,6 @@ _HANDLERS: dict[BusOp, Callable[..., tuple[int, int]]] = {
     BusOp.MAP_GRANT: _Client.map_grant,
     BusOp.UNMAP_GRANT: _Client.unmap_grant,
     BusOp.POLL_DOMAIN: _Client.poll_domain,
+    BusOp.GIVE_STORE: _Client.give_store,
+    BusOp.GIVE_CONSOLE: _Client.give_console,
 }

@@ -19,9 +19,9 @@ from purevirt.wire.hypercall.subops import (
     EmulationFlag,
 )
 
-__all__ = ["SimDomain", "SimVcpu"]
+__all__ = ["EMULATION", "SimDomain", "SimVcpu"]
 
-_EMULATION = {
+EMULATION = {
     "pv": 0,
     "pvh": int(EmulationFlag.LAPIC),
     "hvm": int(
@@ -75,8 +75,10 @@ class SimDomain:
         "id",
         "kind",
         "max_pages",
+        "max_vcpus",
         "outstanding_pages",
         "paused",
+        "populated",
         "shared_info_frame",
         "shutdown_code",
         "ssidref",
@@ -98,11 +100,15 @@ class SimDomain:
         self.handle = handle
         self.kind = kind
         # Domain 0 as PV has a timer chip (PIT) of Xen's: seen on 4.17.
-        self.emulation_flags = int(EmulationFlag.PIT) if domid == 0 and kind == "pv" else _EMULATION[kind]
+        self.emulation_flags = int(EmulationFlag.PIT) if domid == 0 and kind == "pv" else EMULATION[kind]
         self.tot_pages = tot_pages
         self.max_pages = max_pages
         self.outstanding_pages = 0
         self.vcpus = vcpus
+        self.max_vcpus = len(vcpus)
+        """How many it was made for: those of one that is being built come later."""
+        self.populated: list[tuple[int, int]] = []
+        """Where a builder has put memory: guest frames, from the first to before the second. Nothing else has such."""
         self.shared_info_frame = 0x1000 + domid
         self.cpupool = 0
         self.ssidref = 0

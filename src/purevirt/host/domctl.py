@@ -13,6 +13,7 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from purevirt.host.building import create_domain, max_vcpus
 from purevirt.host.cpushares import CPU
 from purevirt.host.domains import SimDomain
 from purevirt.host.memory import CallerMemory, XenError
@@ -52,6 +53,12 @@ def do_domctl(hv: Hypervisor, memory: CallerMemory, args: tuple[int, ...]) -> in
     cmd, domid = head["cmd"], head["domain"]
     if head["interface_version"] != hv.interface.domctl:
         raise XenError(errno.EACCES)
+    if cmd == Domctl.CREATEDOMAIN:  # it concerns no domain yet
+        if not hv.privileged:
+            raise XenError(errno.EPERM)
+        head["domain"] = create_domain(hv, domid, raw[structs.DOMCTL_U :])
+        memory.write(args[0], shape.pack(**head)[: structs.DOMCTL_U])
+        return 0
     domain = hv.find(domid)
     if domain is None and cmd == Domctl.GETDOMAININFO and hv.interface.domctl < 0x16:
         # Before 4.18, Xen looked for the next domain that there is.
@@ -191,5 +198,6 @@ _HANDLERS: dict[int, Callable[[Hypervisor, CallerMemory, SimDomain, bytes], byte
     Domctl.RESUMEDOMAIN: _resumedomain,
     Domctl.DESTROYDOMAIN: _destroydomain,
     Domctl.MAX_MEM: _max_mem,
+    Domctl.MAX_VCPUS: max_vcpus,
     Domctl.SENDTRIGGER: _sendtrigger,
 }

@@ -1,7 +1,7 @@
 """sched_op and hvm_op of the simulated hypervisor, as far as Domain 0's tools call them about other domains.
 
-Source: do_sched_op in xen/common/sched/core.c, domain_shutdown in xen/common/domain.c, hvmop_get_param in
-xen/arch/x86/hvm/hvm.c.
+Source: do_sched_op in xen/common/sched/core.c, domain_shutdown in xen/common/domain.c, hvmop_get_param and
+hvmop_set_param in xen/arch/x86/hvm/hvm.c.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def do_sched_op(hv: Hypervisor, memory: CallerMemory, args: tuple[int, ...]) -> 
 
 
 def do_hvm_op(hv: Hypervisor, memory: CallerMemory, args: tuple[int, ...]) -> int:
-    if args[0] != HvmOp.GET_PARAM:
+    if args[0] not in (HvmOp.GET_PARAM, HvmOp.SET_PARAM):
         raise XenError(errno.ENOSYS)
     shape = structs.HVM_PARAM.at(hv.interface)
     asked = shape.unpack(memory.read(args[1], shape.size))
@@ -51,5 +51,8 @@ def do_hvm_op(hv: Hypervisor, memory: CallerMemory, args: tuple[int, ...]) -> in
         raise XenError(errno.EINVAL)
     if not hv.privileged:
         raise XenError(errno.EPERM)
+    if args[0] == HvmOp.SET_PARAM:
+        domain.hvm_params[asked["index"]] = asked["value"]
+        return 0
     memory.write(args[1], shape.pack(**asked | {"value": domain.hvm_params.get(asked["index"], 0)}))
     return 0

@@ -1,4 +1,8 @@
-"""All guests of a simulated host: who is in which domain, following what the hypervisor does with it."""
+"""All guests of a simulated host: who is in which domain, following what the hypervisor does with it.
+
+Who builds a domain in this process adds its guest. One that was built by hypercalls gets its guest when it first runs,
+if its builder gave it its rings: that its kernel was loaded as well is all that is not simulated.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ from purevirt.host.guest.kernel import Guest
 from purevirt.host.hypervisor import Hypervisor
 
 __all__ = ["Guests"]
+
+LOAD = 0.1
+"""How busy each vCPU is of a domain of which nobody said it."""
 
 
 class Guests:
@@ -65,6 +72,8 @@ class Guests:
     def _follow(self, domid: int, change: Change) -> None:
         guest = self._guests.get(domid)
         if guest is None:
+            if change is Change.UNPAUSED:
+                self._start(domid)
             return
         if change is Change.DESTROYED:
             del self._guests[domid]
@@ -72,3 +81,13 @@ class Guests:
             guest.stop()
         elif change in (Change.UNPAUSED, Change.RESUMED):
             guest.wake()
+
+    def _start(self, domid: int) -> None:
+        """A domain in which there is nobody runs: start the kernel that was loaded into it, on its first vCPU."""
+        domain = self._hypervisor.domain(domid)
+        seed = self._bus.given(domain)
+        if seed is None or not domain.runs or not domain.vcpus:
+            return
+        self._hypervisor.set_online(domid, 0, True)
+        self._hypervisor.set_load(domid, LOAD)
+        self.add(domid, seed)

@@ -18,6 +18,7 @@ from uuid import UUID
 from purevirt.errors import InvalidConfig, NoMemory, NoSuchDomain
 from purevirt.host.accounts import Accounts
 from purevirt.host.boot import HostSpec
+from purevirt.host.building import do_event_channel_op, do_memory_op
 from purevirt.host.changes import Change, Listener
 from purevirt.host.clock import Clock, RealClock
 from purevirt.host.console import Console
@@ -40,6 +41,8 @@ _HANDLERS: dict[int, Handler] = {
     Op.DOMCTL: do_domctl,
     Op.SCHED_OP: do_sched_op,
     Op.HVM_OP: do_hvm_op,
+    Op.MEMORY_OP: do_memory_op,
+    Op.EVENT_CHANNEL_OP: do_event_channel_op,
 }
 
 DOM0_MEMORY_KIB = 1 << 20
@@ -82,6 +85,8 @@ class Hypervisor:
         self.console = Console.booted(self.spec)
         self.on_trigger: Callable[[SimDomain, int, int], object] | None = None
         """Called with domain, vCPU and `SendTrigger`, where one reaches a guest: set by whoever plays the guests."""
+        self.alloc_unbound: Callable[[int, int], int] | None = None
+        """Makes a port of a domain that another one may bind (XenError): set by the bus."""
         self._add(0, bytes(16), "pv", dom0_memory_kib // 4, dom0_memory_kib // 4, self._vcpus(self.spec.cpus))
 
     # --- what clients see
@@ -278,6 +283,38 @@ class Hypervisor:
                 chosen.cpu = (hard & -hard).bit_length() - 1
         if soft is not None:
             chosen.soft = soft
+
+    # --- building one, step by step
+
+    def begin_domain(self, handle: bytes, kind: str, max_vcpus: int, domid: int | None = None) -> SimDomain:
+        """A domain that is paused, and has neither memory nor vCPUs yet. NoMemory: no id is left.
+
+        `domid`: the one it is to have, which is free.
+        """
+        domain = self._add(self._new_id() if domid is None else domid, handle, kind, 0, 0, [], paused=True)
+        domain.max_vcpus = max_vcpus
+        self._tell(domain.id, Change.CREATED)
+        return domain
+
+    def make_vcpus(self, domid: int) -> None:
+        """Give it the vCPUs that it was made for, offline; no error if it has them."""
+        domain = self._changing(domid)
+        if not domain.vcpus:
+            domain.vcpus = self._vcpus(domain.max_vcpus, 0)
+
+    def populate(self, domid: int, frame: int, pages: int) -> bool:
+        """Give it so many pages from this guest frame on. False: the host, or what it may have, has not as many."""
+        domain = self.domain(domid)
+        if pages > self.free_pages or domain.tot_pages + pages > domain.max_pages:
+            return False
+        self._used_pages += pages
+        domain.tot_pages += pages
+        runs = domain.populated
+        if runs and runs[-1][1] == frame:
+            runs[-1] = (runs[-1][0], frame + pages)
+        else:
+            runs.append((frame, frame + pages))
+        return True
 
     # --- inside
 

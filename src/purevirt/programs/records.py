@@ -1,7 +1,8 @@
 """libxl's records of a simulated host's domains, written as `xl` writes them, for whoever reads those of a real one.
 
-`toolstack` keeps them; `formats.libxl_json` is their reader. They are as terse as libxl's: what is as by default is
-left out, and a zero byte ends the file.
+`toolstack` keeps them; `formats.libxl_json` is their reader (and writes those of domains that xend makes: a host that
+only starts needs no formats). They are as terse as libxl's: what is as by default is left out, and a zero byte ends the
+file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from purevirt.channels.files.libxl import record_path
-from purevirt.host.storenodes import Disk, Interface
+from purevirt.wire.xenstore.domainnodes import Disk, Interface
 
 __all__ = ["Records"]
 

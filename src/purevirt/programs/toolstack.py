@@ -2,7 +2,9 @@
 
 It asks the hypervisor, gives each domain its rings and its kernel, and writes the store through an ordinary client, in
 one transaction per domain. When a domain that it made shuts down, it does what the domain's `on_poweroff`, `on_reboot`
-and so on say: destroys it, builds it anew under a new id, or leaves it as it is. Runs on the host's own thread.
+and so on say: destroys it, builds it anew under a new id, or leaves it as it is. Domains that somebody else made, as
+xend does through the host's channels, are theirs to look after: they are only found here, and ended. Runs on the host's
+own thread.
 """
 
 from __future__ import annotations
@@ -21,10 +23,17 @@ from purevirt.host.changes import Change
 from purevirt.host.guest.behaviour import Behaviour
 from purevirt.host.guests import Guests
 from purevirt.host.hypervisor import Hypervisor
-from purevirt.host.storenodes import Disk, Interface, Node, disk_number, domain_0_nodes, domain_nodes
 from purevirt.programs.records import Records
 from purevirt.wire.hypercall.subops import (
     ShutdownCode,
+)
+from purevirt.wire.xenstore.domainnodes import (
+    Disk,
+    Interface,
+    Node,
+    disk_number,
+    domain_0_nodes,
+    domain_nodes,
 )
 
 __all__ = ["ACTIONS", "Actions", "Machinery", "Resident", "Toolstack"]
@@ -148,11 +157,27 @@ class Toolstack:
     # --- domains
 
     def find(self, which: str | int) -> Resident:
-        """By name or id. NoSuchDomain."""
+        """One that was made here, by name or id. NoSuchDomain."""
         for resident in self._residents.values():
             if which in (resident.name, resident.domid):
                 return resident
         raise NoSuchDomain(f"the simulated host has no domain {which!r}", domain=str(which))
+
+    async def locate(self, which: str | int) -> Resident:
+        """One that anybody made, by the name that the store has, or by id. NoSuchDomain.
+
+        Of a domain that was not made here nothing is known but what hypervisor and store say.
+        """
+        with contextlib.suppress(NoSuchDomain):
+            return self.find(which)
+        others = [each for each in self._part.hypervisor if each.domid and each.domid not in self._residents]
+        names = await self._store.read_many([f"/local/domain/{each.domid}/name" for each in others])
+        for each, raw in zip(others, names, strict=True):
+            name = (raw or b"").decode("utf-8", "surrogateescape")
+            if which == each.domid or (name and which == name):
+                uuid = UUID(bytes=each.handle)
+                return Resident(each.domid, uuid, name, each.kind, (), (), DEFAULT_ACTIONS, {})
+        return self.find(which)
 
     async def create(self, name: str, **settings: Any) -> Resident:
         """Build a domain and let it run: see `_create`. DomainExists, NoMemory; ValueError for what cannot be."""
@@ -173,18 +198,18 @@ class Toolstack:
     async def destroy(self, which: str | int) -> None:
         """End a domain at once, and clean up after it."""
         async with self._lock:
-            await self._destroy(self.find(which))
+            await self._destroy(await self.locate(which))
 
     async def resume(self, which: str | int) -> None:
         """Let a suspended domain go on, and the store tell of its next end."""
-        domid = self.find(which).domid
+        domid = (await self.locate(which)).domid
         self._part.hypervisor.resume(domid)
         with contextlib.suppress(OperationError):
             await self._store.resume(domid)
 
     async def rename(self, which: str | int, name: str) -> None:
         """Give a domain another name."""
-        resident = self.find(which)
+        resident = await self.locate(which)
 
         async def body(tx: Transaction) -> None:
             await tx.write_many(
@@ -193,7 +218,8 @@ class Toolstack:
 
         await self._store.transaction(body)
         resident.name = name
-        self._records.write(resident.domid, resident.uuid, name, resident.settings)
+        if resident.settings:  # else whoever made it keeps its record
+            self._records.write(resident.domid, resident.uuid, name, resident.settings)
 
     async def _create(
         self,

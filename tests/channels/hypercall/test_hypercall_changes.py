@@ -15,6 +15,7 @@ from purevirt.channels.hypercall.client import HypercallClient
 from purevirt.host.boot import HostSpec
 from purevirt.host.clock import HeldClock
 from purevirt.host.hypervisor import Hypervisor
+from purevirt.wire.hypercall.building import NewDomain
 from purevirt.wire.hypercall.subops import (
     HvmParam,
     SendTrigger,
@@ -43,10 +44,15 @@ CHANGES: dict[str, Change] = {
     "set_vcpu_affinity": lambda client, domid: client.set_vcpu_affinity(domid, 0, hard=[0]),
     "send_trigger": lambda client, domid: client.send_trigger(domid, SendTrigger.NMI, 0),
     "set_sched_parameters": lambda client, domid: client.set_sched_parameters(domid, weight=256, cap=0),
+    "make_vcpus": lambda client, domid: client.make_vcpus(domid, 2),
+    "populate": lambda client, domid: client.populate(domid, [0]),
+    "allocate_port": lambda client, domid: client.allocate_port(domid),
+    "set_hvm_param": lambda client, domid: client.set_hvm_param(domid, HvmParam.STORE_PFN, 1),
 }
 OF_THE_HOST: dict[str, Change] = {
     "read_console": lambda client, domid: client.read_console(clear=True),
     "debug_keys": lambda client, domid: client.debug_keys("h"),
+    "create_domain": lambda client, domid: client.create_domain(NewDomain(HANDLE.bytes)),
 }
 
 

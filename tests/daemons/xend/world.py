@@ -20,14 +20,15 @@ from purevirt.daemons.xend.service import Service
 from purevirt.daemons.xend.settings import Settings
 from purevirt.daemons.xenstored import Server, Shell
 from purevirt.host.bus import Bus
+from purevirt.host.bus_server import BusServer
 from purevirt.host.dom0files import Dom0Files
 from purevirt.host.guest.behaviour import Behaviour
 from purevirt.host.guests import Guests
 from purevirt.host.hypercall_server import HypercallServer
 from purevirt.host.hypervisor import Hypervisor
-from purevirt.host.storenodes import disk_number
 from purevirt.model import Caller, DomainRef, Role
 from purevirt.programs.toolstack import Actions, Resident, Toolstack
+from purevirt.wire.xenstore.domainnodes import disk_number
 
 ADMIN = Caller(0, 0, 1, Role.ADMIN)
 OPERATOR = Caller(1001, 1001, 2, Role.OPERATOR)
@@ -61,6 +62,7 @@ class World:
         self.xenstored = Server()
         self.shell: Shell | None = None
         self.bus: Bus
+        self._bus_server: BusServer | None = None
         self.guests: Guests
         self._hypercalls = HypercallServer(self.hypervisor, f"{root}/dev/xen/privcmd")
         self._stores: list[StoreClient] = []
@@ -77,6 +79,8 @@ class World:
         self.start_xenstored()
         await self._hypercalls.start()
         self.bus = Bus(self.hypervisor, f"{self.root}/dev/xen/memory")
+        self._bus_server = BusServer(self.bus, f"{self.root}/dev/xen/bus")
+        await self._bus_server.start()
         self.guests = Guests(self.hypervisor, self.bus)
         Dom0Files(self.root, self.hypervisor).write()
         self.store = await self.connect()
@@ -118,6 +122,9 @@ class World:
     async def stop(self) -> None:
         for store in self._stores:
             await store.close()
+        self.guests.stop()
+        if self._bus_server is not None:
+            await self._bus_server.stop()
         await self._hypercalls.stop()
         if self.shell is not None:
             self.kill_xenstored()

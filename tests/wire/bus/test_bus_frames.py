@@ -70,7 +70,7 @@ def test_any_bytes_are_records_or_the_one_error(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ["00000000 09000000" + "00" * 16, "00000000 00000000" + "00" * 12 + "01000000"]
+    "raw", ["00000000 0b000000" + "00" * 16, "00000000 00000000" + "00" * 12 + "01000000"]
 )
 def test_a_request_that_does_not_exist_is_an_error(raw: str) -> None:
     with pytest.raises(RemoteProtocolError):

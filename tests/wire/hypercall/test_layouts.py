@@ -91,6 +91,9 @@ NAMES = {
     **{f"XEN_SYSCTL_PHYSCAP_{flag.name.lower()}": flag for flag in subops.PhysCap if flag.name},
     **{f"SCHEDOP_{sub.name.lower()}": sub for sub in subops.SchedOp},
     **{f"HVMOP_{sub.name.lower()}": sub for sub in subops.HvmOp},
+    **{f"XENMEM_{sub.name.lower()}": sub for sub in subops.MemoryOp},
+    **{f"EVTCHNOP_{sub.name.lower()}": sub for sub in subops.EvtchnOp},
+    **{f"XEN_DOMCTL_CDF_{flag.name.lower()}": flag for flag in subops.CreateFlag if flag.name},
     **{f"HVM_PARAM_{index.name}": index for index in subops.HvmParam},
     **{f"XEN_SYSCTL_CPUPOOL_OP_{sub.name}": sub for sub in subops.CpuPoolOp},
     **{f"XEN_DOMCTL_SCHEDOP_{sub.name.lower()}": sub for sub in subops.SchedulerOp},
@@ -110,6 +113,8 @@ NAMES = {
 LATER = {  # name: the first release whose headers have it
     "XEN_SYSCTL_PHYSCAP_vmtrace": (4, 15),
     "XEN_SYSCTL_PHYSCAP_vpmu": (4, 15),
+    "XEN_DOMCTL_CDF_nested_virt": (4, 15),
+    "XEN_DOMCTL_CDF_vpmu": (4, 15),
     "XEN_SYSCTL_PHYSCAP_gnttab_v1": (4, 17),
     "XEN_SYSCTL_PHYSCAP_gnttab_v2": (4, 17),
 }

@@ -14,12 +14,13 @@ A change that raised anything but Timeout, Closed or RemoteProtocolError has cha
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from purevirt import errors
 from purevirt.channels.hypercall.reads import READ_TIMEOUT, HypercallReads
 from purevirt.channels.hypercall.transport import CHANNEL, Deadline, check, check_domid
-from purevirt.wire.hypercall import changes
+from purevirt.wire.hypercall import building, changes
+from purevirt.wire.hypercall.building import NewDomain
 from purevirt.wire.hypercall.subops import (
     SendTrigger,
     ShutdownCode,
@@ -34,6 +35,8 @@ MAX_VCPU = 0x7FFF
 MAX_CPUS = changes.MAX_CPUS
 MAX_CAP = 0xFFFE  # of 16 bits; credit takes all ones for "leave it as it is"
 MAX_KIB = (1 << 64) - 1
+
+MAX_EXTENTS = 1 << 14  # in one call: what its memory has room for, with something to spare
 
 _MOST_KEYS = 64
 _OWN = "the domain that asks cannot do that to itself"
@@ -215,6 +218,87 @@ class HypercallClient(HypercallReads):
             raise _invalid(f"a cap is 0 (none) to {most} for this domain, not {cap}", operation, domid)
         call = changes.put_sched_parameters(self._space(), self.interface, domid, sched_id, weight, cap)
         await self._change(call, operation, domid, deadline.left())
+
+    # --- building one
+
+    async def create_domain(self, new: NewDomain, *, timeout: float | None = CHANGE_TIMEOUT) -> int:
+        """Make a domain, paused, without memory and vCPUs; its id, which Xen chooses.
+
+        NoMemory: none is left for it, or no id. InvalidConfig: what Xen refuses to put together.
+        """
+        self._may_change("create_domain")
+        if len(new.handle) != 16:
+            raise errors.InvalidConfig(
+                f"create_domain: a handle has 16 bytes, not {len(new.handle)}",
+                operation="create_domain",
+                channel=CHANNEL,
+            )
+        call = building.create_domain(self._space(), self.interface, new)
+        answer = await self._transport.call(call, timeout)
+        if answer.value == -errno.EINVAL:
+            raise errors.InvalidConfig(
+                "create_domain: Xen cannot make such a domain (EINVAL)",
+                operation="create_domain",
+                channel=CHANNEL,
+                errno=errno.EINVAL,
+            )
+        return building.create_domain_answer(check(answer, "create_domain"), self.interface)
+
+    async def make_vcpus(self, domid: int, count: int, *, timeout: float | None = CHANGE_TIMEOUT) -> None:
+        """Give a new domain its vCPUs, offline; as many as `create_domain` was told, else InvalidConfig."""
+        self._may_change("make_vcpus", domid)
+        answer = await self._transport.call(
+            building.max_vcpus(self._space(), self.interface, domid, count), timeout
+        )
+        if answer.value == -errno.EINVAL:
+            raise _invalid(
+                f"domain {domid} was made for another number of vCPUs than {count}", "make_vcpus", domid
+            )
+        check(answer, "make_vcpus", domid)
+
+    async def populate(
+        self, domid: int, frames: Sequence[int], order: int = 0, *, timeout: float | None = CHANGE_TIMEOUT
+    ) -> None:
+        """Give it memory: 2 ** order pages at each of these guest frames.
+
+        NoMemory: the host, or the domain's maximum, has not as much; it keeps what it got.
+        """
+        self._may_change("populate", domid)
+        deadline = Deadline(timeout)
+        for first in range(0, len(frames), MAX_EXTENTS):
+            some = frames[first : first + MAX_EXTENTS]
+            call = building.populate_physmap(self._space(), self.interface, domid, some, order)
+            answer = check(await self._transport.call(call, deadline.left()), "populate", domid)
+            if answer.value == len(some):
+                continue
+            # Xen's answer is the same whatever is wrong.
+            if await self.domain_info(domid, timeout=deadline.left()) is None:
+                check(Answer(-errno.ESRCH), "populate", domid)
+            raise errors.NoMemory(
+                f"populate: domain {domid} got {first + answer.value} of {len(frames)} pieces of "
+                f"{4 << order} KiB: more the host has not, or the domain may not have",
+                operation="populate",
+                domain=str(domid),
+                channel=CHANNEL,
+            )
+
+    async def allocate_port(
+        self, domid: int, remote: int = 0, *, timeout: float | None = CHANGE_TIMEOUT
+    ) -> int:
+        """A new event channel port of the domain that `remote` may bind. HypercallError (ENOSPC): it has all."""
+        self._may_change("allocate_port", domid)
+        call = building.alloc_unbound(self._space(), self.interface, domid, remote)
+        answer = await self._transport.call(call, timeout)
+        return building.alloc_unbound_answer(check(answer, "allocate_port", domid), self.interface)
+
+    async def set_hvm_param(
+        self, domid: int, index: int, value: int, *, timeout: float | None = CHANGE_TIMEOUT
+    ) -> None:
+        """Set a parameter (`subops.HvmParam`) of a PVH or HVM domain. WrongState: it is a PV one."""
+        self._may_change("set_hvm_param", domid)
+        call = building.set_hvm_param(self._space(), self.interface, domid, index, value)
+        reasons = {errno.EINVAL: "it is a PV domain, or there is no such parameter"}
+        await self._change(call, "set_hvm_param", domid, timeout, reasons)
 
     # --- the hypervisor itself
 

@@ -1,8 +1,9 @@
-"""libxl's own record of a domain, as JSON -> a description. Read only: libxl writes it.
+"""libxl's own record of a domain, as JSON -> a description. A record that libxl has written is never changed.
 
 It is what `xl list -l` prints (as "config" of each domain), what `xl create -n -d` prints of a file, and what libxl
 keeps of a running domain in /var/lib/xen/userdata-d.DOMID.UUID.libxl-json. `table` has what is one to one, `devices`
-and `reading` the rest, `values` the kinds of JSON that libxl writes.
+and `reading` the rest, `values` the kinds of JSON that libxl writes. `writing` makes records for simulated hosts,
+which have no libxl.
 """
 
 from __future__ import annotations

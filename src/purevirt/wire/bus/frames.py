@@ -1,7 +1,8 @@
 """Records over a stream: how a daemon reaches the bus of a simulated host. Both ends, without I/O.
 
 On a real host the same is done by ioctls of /dev/xen/evtchn and /dev/xen/gntdev; their operations, and what they
-answer, are these. The format is this project's own. Little-endian; every record has the same length, so there is
+answer, are these; the last two are a domain builder's, which there writes into the pages of the new domain that it has
+mapped. The format is this project's own. Little-endian; every record has the same length, so there is
 nothing to be bounded, and a stream is broken only by an operation that does not exist.
 
     request   u32 id (0: no answer is wanted); u32 operation; u32 each of three arguments; u32 zero
@@ -52,6 +53,11 @@ class BusOp(enum.IntEnum):
     MAP_GRANT = 6  # domid, reference, flags: handle, and where the page begins in the host's memory
     UNMAP_GRANT = 7  # handle
     POLL_DOMAIN = 8  # nothing: domid and `DomainChange` of one domain whose state changed; ENOENT: of none
+    GIVE_STORE = 9  # domid, guest frame, its port: nothing; they are that new domain's ring to the store
+    GIVE_CONSOLE = 10  # the same for its console
+
+
+_LAST = max(BusOp)
 
 
 class Request(NamedTuple):
@@ -96,7 +102,7 @@ class RequestDecoder:
         self._rest = data[end:]
         found = []
         for number, op, first, second, third, zero in _REQUEST.iter_unpack(data[:end]):
-            if op > BusOp.POLL_DOMAIN or zero:
+            if op > _LAST or zero:
                 raise RemoteProtocolError("a record that is no request to the bus", channel="bus")
             found.append(Request(number, op, (first, second, third)))
         return found

@@ -32,8 +32,10 @@ INVALID_MEM_SZ = 0xFFFFFFFF  # also ~0U, in a field of 64 bits
 class Op(enum.IntEnum):
     """__HYPERVISOR_*: which hypercall."""
 
+    MEMORY_OP = 12
     XEN_VERSION = 17
     SCHED_OP = 29
+    EVENT_CHANNEL_OP = 32
     HVM_OP = 34
     SYSCTL = 35
     DOMCTL = 36
@@ -73,6 +75,7 @@ class Sysctl(enum.IntEnum):
 class Domctl(enum.IntEnum):
     """XEN_DOMCTL_*."""
 
+    CREATEDOMAIN = 1
     DESTROYDOMAIN = 2
     PAUSEDOMAIN = 3
     UNPAUSEDOMAIN = 4
@@ -80,6 +83,7 @@ class Domctl(enum.IntEnum):
     SETVCPUAFFINITY = 9
     MAX_MEM = 11
     GETVCPUINFO = 14
+    MAX_VCPUS = 15
     SCHEDULER_OP = 16
     GETVCPUAFFINITY = 25
     RESUMEDOMAIN = 27

@@ -4,7 +4,7 @@ Read a declaration as the C struct it stands for: `u32("nr_cpus")` is `uint32_t 
 which version of the interface brought the field. Names are those of the C headers, so that they can be
 compared with what a compiler says; what users see has names of its own (`messages`).
 
-Source: xen/include/public/{sysctl,domctl,sched,version}.h and hvm/hvm_op.h of Xen.
+Source: xen/include/public/{sysctl,domctl,sched,memory,event_channel,version}.h and hvm/hvm_op.h of Xen.
 
 ## The two wrappers
 
@@ -33,9 +33,11 @@ __all__ = [
     "CPUPOOL_OP",
     "CPUTOPO",
     "CPUTOPOINFO",
+    "CREATEDOMAIN",
     "DEBUG_KEYS",
     "DOMCTL",
     "DOMCTL_U",
+    "EVTCHN_ALLOC_UNBOUND",
     "FEATURE_INFO",
     "GETCPUINFO",
     "GETDOMAININFO",
@@ -43,7 +45,9 @@ __all__ = [
     "GETVCPUINFO",
     "HVM_PARAM",
     "MAX_MEM",
+    "MAX_VCPUS",
     "MEMINFO",
+    "MEMORY_RESERVATION",
     "NUMAINFO",
     "PHYSINFO",
     "PLATFORM_PARAMETERS",
@@ -144,6 +148,34 @@ CPUPOOL_OP = CStruct(
 
 # --- domctl
 
+# What a domain is made of grew in nearly every release; on x86_64 it has 48 bytes in 4.14, 64 in 4.17, 68 in 4.20.
+# Which of them 4.15 and 4.16 have is not known from a compiler.
+CREATEDOMAIN = CStruct(
+    "xen_domctl_createdomain",
+    u32("ssidref"),
+    text("handle", 16),
+    u32("flags"),
+    u32("iommu_opts"),
+    u32("max_vcpus"),
+    u32("max_evtchn_port"),
+    i32("max_grant_frames"),
+    i32("max_maptrack_frames"),
+    u32("grant_opts", since=0x15),
+    u32("altp2m_opts", since=0x17),
+    u32("vmtrace_size", since=0x13),
+    u32("cpupool_id", since=0x14),
+    u32("arch.emulation_flags", arch="x86_64"),
+    u32("arch.misc_flags", since=0x13, arch="x86_64"),
+    u8("arch.gic_version", arch="arm64"),
+    u8("arch.sve_vl", since=0x16, arch="arm64"),
+    u16("arch.tee_type", arch="arm64"),
+    u32("arch.nr_spis", arch="arm64"),
+    u32("arch.clock_frequency", arch="arm64"),
+    interface="domctl",
+)
+
+MAX_VCPUS = CStruct("xen_domctl_max_vcpus", u32("max"))
+
 # The first 96 bytes have been the same since Xen 4.4; what follows decides the stride of an array of them:
 #   4.14, 4.15   arch_config at 96: 104 bytes on x86_64, 112 on arm64
 #   since 4.16   gpaddr_bits at 96, arch_config at 104: 112 and 120 bytes
@@ -211,10 +243,24 @@ SCHEDULER_OP = CStruct(
 
 SENDTRIGGER = CStruct("xen_domctl_sendtrigger", u32("trigger"), u32("vcpu"))
 
-# --- sched_op and hvm_op (guests call them, too: these never change)
+# --- sched_op, hvm_op, memory_op and event_channel_op (guests call them, too: these never change)
 
 SCHED_REMOTE_SHUTDOWN = CStruct("sched_remote_shutdown", u16("domain_id"), u32("reason"))
 HVM_PARAM = CStruct("xen_hvm_param", u16("domid"), u16(""), u32("index"), u64("value"))
+
+
+# `extent_start` is an array of u64, `nr_extents` long: the guest frame where each extent of 2 ** extent_order pages
+# begins.
+MEMORY_RESERVATION = CStruct(
+    "xen_memory_reservation",
+    handle("extent_start"),
+    u64("nr_extents"),
+    u32("extent_order"),
+    u32("mem_flags"),
+    u16("domid"),
+)
+
+EVTCHN_ALLOC_UNBOUND = CStruct("evtchn_alloc_unbound", u16("dom"), u16("remote_dom"), u32("port"))
 
 # --- xen_version (no interface version: these never change)
 
@@ -247,6 +293,8 @@ STRUCTS: dict[str, CStruct] = {
         READCONSOLE,
         DEBUG_KEYS,
         CPUPOOL_OP,
+        CREATEDOMAIN,
+        MAX_VCPUS,
         GETDOMAININFO,
         GETVCPUINFO,
         VCPUAFFINITY,
@@ -255,6 +303,8 @@ STRUCTS: dict[str, CStruct] = {
         SENDTRIGGER,
         SCHED_REMOTE_SHUTDOWN,
         HVM_PARAM,
+        MEMORY_RESERVATION,
+        EVTCHN_ALLOC_UNBOUND,
         COMPILE_INFO,
         PLATFORM_PARAMETERS,
         FEATURE_INFO,

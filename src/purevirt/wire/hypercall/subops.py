@@ -1,7 +1,8 @@
 """Numbers of sub-operations, parameters, capabilities and reasons: what a listing does not load, since making an enum
 takes time.
 
-Source: xen/include/public/{sched,hvm/hvm_op,hvm/params,sysctl,domctl}.h; the same in Xen 4.14 to 4.22 unless said.
+Source: xen/include/public/{sched,memory,event_channel,hvm/hvm_op,hvm/params,sysctl,domctl}.h; the same in Xen 4.14 to
+4.22 unless said.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import enum
 
 __all__ = [
     "CpuPoolOp",
+    "CreateFlag",
     "EmulationFlag",
+    "EvtchnOp",
     "HvmOp",
     "HvmParam",
+    "MemoryOp",
     "PhysCap",
     "SchedOp",
     "SchedulerOp",
@@ -31,11 +35,12 @@ class SchedOp(enum.IntEnum):
 class HvmOp(enum.IntEnum):
     """HVMOP_*: sub-operations of hvm_op."""
 
+    SET_PARAM = 0
     GET_PARAM = 1
 
 
 class HvmParam(enum.IntEnum):
-    """HVM_PARAM_*: what HVMOP_get_param can be asked for."""
+    """HVM_PARAM_*: what HVMOP_get_param can be asked for, and HVMOP_set_param told."""
 
     CALLBACK_IRQ = 0  # how the guest wants to hear of events; 0: it has no drivers that would
     STORE_PFN = 1
@@ -43,6 +48,31 @@ class HvmParam(enum.IntEnum):
     ACPI_S_STATE = 14  # 0: it runs; 3: it sleeps
     CONSOLE_PFN = 17
     CONSOLE_EVTCHN = 18
+
+
+class MemoryOp(enum.IntEnum):
+    """XENMEM_*: sub-operations of memory_op."""
+
+    POPULATE_PHYSMAP = 6
+
+
+class EvtchnOp(enum.IntEnum):
+    """EVTCHNOP_*: sub-operations of event_channel_op."""
+
+    ALLOC_UNBOUND = 6
+
+
+class CreateFlag(enum.IntFlag):
+    """XEN_DOMCTL_CDF_*: what a new domain is."""
+
+    HVM = 1 << 0  # or PVH; and every domain of arm64
+    HAP = 1 << 1
+    S3_INTEGRITY = 1 << 2
+    OOS_OFF = 1 << 3
+    XS_DOMAIN = 1 << 4
+    IOMMU = 1 << 5
+    NESTED_VIRT = 1 << 6  # this and the next: since 4.15
+    VPMU = 1 << 7
 
 
 class CpuPoolOp(enum.IntEnum):

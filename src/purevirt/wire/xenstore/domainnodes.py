@@ -5,21 +5,25 @@ Source: `xenstore-ls -fp` beside `xl create` on Xen 4.17.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 from uuid import UUID
 
 __all__ = ["Disk", "Interface", "Node", "disk_number", "domain_0_nodes", "domain_nodes"]
 
+_TARGET = re.compile(r"(xvd|hd|sd)([a-z]{1,5})([1-9][0-9]{0,2})?", re.ASCII)
 INITIALISING = "1"  # XenbusStateInitialising
 
 
 class Disk(NamedTuple):
-    """A disk to give a simulated domain: what the guest calls it, and the file or device behind it."""
+    """A disk to give a simulated domain: what the guest calls it, and the file or device behind it ("": an empty
+    drive). `device` is "disk" or "cdrom"."""
 
     target: str
     source: str
     read_only: bool = False
+    device: str = "disk"
 
 
 class Interface(NamedTuple):
@@ -40,14 +44,28 @@ class Node(NamedTuple):
 def disk_number(target: str) -> int:
     """The vbd number of a target: xvda is 202 << 8, xvdb 202 << 8 | 16 (Xen's docs/misc/vbd-interface).
 
-    ValueError for a name that is none of xvda … xvdp, with an optional partition up to 15.
+    ValueError for a name that is none of xvda …, hda to hdd, sda to sdp, with an optional partition.
     """
-    name, digits = target[:4], target[4:]
-    index = ord(name[3]) - ord("a") if len(name) == 4 and name.startswith("xvd") else -1
-    partition = int(digits) if digits.isascii() and digits.isdigit() else 0
-    if not 0 <= index < 16 or (digits and not 1 <= partition <= 15):
-        raise ValueError(f"{target!r} is no disk name: xvda to xvdp, with a partition up to 15")
-    return 202 << 8 | index << 4 | partition
+    match = _TARGET.fullmatch(target)
+    if match is not None:
+        disk, partition = _index(match[2]), int(match[3] or 0)
+        if match[1] == "hd" and disk <= 3 and partition <= 63:
+            return (3, 3, 22, 22)[disk] << 8 | (disk & 1) << 6 | partition
+        if match[1] != "hd" and disk <= 15 and partition <= 15:
+            return (202 if match[1] == "xvd" else 8) << 8 | disk << 4 | partition
+        if match[1] == "xvd" and disk < 1 << 20 and partition <= 255:
+            return 1 << 28 | disk << 8 | partition
+    raise ValueError(
+        f"{target!r} is no disk name: xvda and so on, hda to hdd, or sda to sdp, with a partition"
+    )
+
+
+def _index(letters: str) -> int:
+    """a is 0, z 25, aa 26."""
+    index = 0
+    for letter in letters:
+        index = index * 26 + ord(letter) - ord("a") + 1
+    return index - 1
 
 
 def domain_0_nodes() -> Iterator[Node]:
@@ -67,6 +85,7 @@ def domain_nodes(
     memory_kib: int,
     max_memory_kib: int,
     vcpus: int,
+    online_vcpus: int | None = None,
     disks: tuple[Disk, ...] = (),
     interfaces: tuple[Interface, ...] = (),
     store: tuple[int, int] = (1, 1),
@@ -74,7 +93,8 @@ def domain_nodes(
 ) -> Iterator[Node]:
     """Everything of one domain as its builder leaves it, before its kernel runs; parents first.
 
-    `store`, `console`: guest frame number and port of each of its two rings.
+    `vcpus`: those it may have; `online_vcpus`: those it is to bring up (None: all). `store`, `console`: guest frame
+    number and port of each of its two rings.
     """
     home = f"/local/domain/{domid}"
     readable = ("n0", f"r{domid}")
@@ -83,8 +103,9 @@ def domain_nodes(
     yield Node(f"{home}/vm", f"/vm/{uuid}")
     yield Node(f"{home}/name", name)
     yield Node(f"{home}/domid", str(domid))
+    online = vcpus if online_vcpus is None else online_vcpus
     for number in range(vcpus):
-        yield Node(f"{home}/cpu/{number}/availability", "online")
+        yield Node(f"{home}/cpu/{number}/availability", "online" if number < online else "offline")
     yield Node(f"{home}/memory/static-max", str(max_memory_kib))
     yield Node(f"{home}/memory/target", str(memory_kib))
     yield Node(f"{home}/memory/videoram", "0")
@@ -113,15 +134,15 @@ def domain_nodes(
             domid,
             "vbd",
             number,
-            {"virtual-device": str(number), "device-type": "disk"},
+            {"virtual-device": str(number), "device-type": disk.device},
             {
                 "params": disk.source,
-                "removable": "0",
+                "removable": "0" if disk.device == "disk" else "1",
                 "bootable": "1",
                 "dev": disk.target,
                 "type": "phy",
                 "mode": "r" if disk.read_only else "w",
-                "device-type": "disk",
+                "device-type": disk.device,
                 "discard-enable": "1",
                 "hotplug-status": "connected",
             },
