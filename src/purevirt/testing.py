@@ -35,7 +35,8 @@ from purevirt.host.clock import HeldClock, RealClock
 from purevirt.wire.hypercall.subops import (
     ShutdownCode,
 )
-from purevirt.wire.xenstore.domainnodes import Disk, Interface, disk_number
+from purevirt.wire.xenstore.disknames import disk_number
+from purevirt.wire.xenstore.domainnodes import Disk, Interface
 
 if TYPE_CHECKING:
     from purevirt.programs.toolstack import Resident, Toolstack

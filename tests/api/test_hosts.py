@@ -161,8 +161,8 @@ def test_what_cannot_be_is_refused(held: testing.Host) -> None:
         held.create_domain("web")
     with pytest.raises(NoMemory):
         held.create_domain("huge", memory_kib=1 << 40)
-    with pytest.raises(ValueError, match="no disk name"):
-        held.create_domain("disk", disks=[testing.Disk("sda", "/a")])
+    with pytest.raises(ValueError, match="no disk's name"):
+        held.create_domain("disk", disks=[testing.Disk("disk", "/a")])
     with pytest.raises(NoSuchDomain):
         held.crash("nobody")
     with pytest.raises(ValueError, match=r"4\.99"):

@@ -27,11 +27,11 @@ from purevirt.programs.records import Records
 from purevirt.wire.hypercall.subops import (
     ShutdownCode,
 )
+from purevirt.wire.xenstore.disknames import disk_number
 from purevirt.wire.xenstore.domainnodes import (
     Disk,
     Interface,
     Node,
-    disk_number,
     domain_0_nodes,
     domain_nodes,
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from purevirt.daemons.xend.toolstack.devices.nodes import Node, Place, disk_nodes, interface_nodes
-from purevirt.daemons.xend.toolstack.devices.targets import disk_number
 from purevirt.formats import device_text
+from purevirt.wire.xenstore.disknames import disk_number
 
 DATA = Path(__file__).parents[2] / "data" / "devices"
 _LINE = re.compile(r'(\S+) = "(.*)"   \((.*)\)')
@@ -91,36 +91,3 @@ def test_the_nodes_of_an_interface_are_those_of_xl(name: str) -> None:
     number, text = INTERFACES[name]
     _, nic = device_text.parse(text, "xl-vif")
     compare(list(interface_nodes(Place(1, "vif", "vif", number), nic)), name)
-
-
-@pytest.mark.parametrize(
-    ("target", "number"),
-    [
-        ("xvda", 51712),
-        ("xvda1", 51713),
-        ("xvdb", 51728),
-        ("xvdp15", 51967),
-        ("xvdq", 1 << 28 | 16 << 8),
-        ("xvdaa", 1 << 28 | 26 << 8),
-        ("xvda16", 1 << 28 | 16),
-        ("d0", 51712),
-        ("d1p2", 51730),
-        ("hda", 768),
-        ("hdb1", 833),
-        ("hdc", 5632),
-        ("sda", 2048),
-        ("sdb2", 2066),
-        ("51728", 51728),
-        ("0xca10", 51728),
-    ],
-)
-def test_the_number_of_a_target(target: str, number: int) -> None:
-    assert disk_number(target) == number
-
-
-@pytest.mark.parametrize(
-    "target", ["", "xvd", "xvdA", "xvda256", "hde", "hda64", "sdq", "sda16", "vda", "-1", "x" * 99]
-)
-def test_what_is_no_target(target: str) -> None:
-    with pytest.raises(ValueError, match="is no disk's name"):
-        disk_number(target)

@@ -28,7 +28,7 @@ from purevirt.host.hypercall_server import HypercallServer
 from purevirt.host.hypervisor import Hypervisor
 from purevirt.model import Caller, DomainRef, Role
 from purevirt.programs.toolstack import Actions, Resident, Toolstack
-from purevirt.wire.xenstore.domainnodes import disk_number
+from purevirt.wire.xenstore.disknames import disk_number
 
 ADMIN = Caller(0, 0, 1, Role.ADMIN)
 OPERATOR = Caller(1001, 1001, 2, Role.OPERATOR)

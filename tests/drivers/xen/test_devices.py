@@ -8,7 +8,7 @@ import pytest
 
 from purevirt._run import run_blocking
 from purevirt.drivers.xen import devices
-from purevirt.wire.xenstore.domainnodes import Disk, Interface, disk_number, domain_nodes
+from purevirt.wire.xenstore.domainnodes import Disk, Interface, domain_nodes
 from tests.support.memory_store import memory_store
 
 UUID_1 = UUID("12345678-1234-5678-1234-567812345678")
@@ -117,19 +117,6 @@ def test_a_disk_is_found_by_target_number_or_source() -> None:
         disks[1],
         None,
     ]
-
-
-@pytest.mark.parametrize(
-    ("target", "number"), [("xvda", 51712), ("xvda1", 51713), ("xvdb", 51728), ("xvdp15", 51967)]
-)
-def test_disk_numbers_follow_xens_scheme(target: str, number: int) -> None:
-    assert disk_number(target) == number
-
-
-@pytest.mark.parametrize("target", ["vda", "xvd", "hde", "sda16", "xvda0", "xvda-1", "xvda256", ""])
-def test_what_is_no_disk_name_is_refused(target: str) -> None:
-    with pytest.raises(ValueError, match="no disk name"):
-        disk_number(target)
 
 
 def test_a_disk_served_by_qemu_has_its_backend_elsewhere() -> None:

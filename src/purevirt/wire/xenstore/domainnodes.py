@@ -5,14 +5,14 @@ Source: `xenstore-ls -fp` beside `xl create` on Xen 4.17.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 from uuid import UUID
 
-__all__ = ["Disk", "Interface", "Node", "disk_number", "domain_0_nodes", "domain_nodes"]
+from purevirt.wire.xenstore.disknames import disk_number
 
-_TARGET = re.compile(r"(xvd|hd|sd)([a-z]{1,5})([1-9][0-9]{0,2})?", re.ASCII)
+__all__ = ["Disk", "Interface", "Node", "domain_0_nodes", "domain_nodes"]
+
 INITIALISING = "1"  # XenbusStateInitialising
 
 
@@ -39,33 +39,6 @@ class Node(NamedTuple):
     path: str
     value: str
     permissions: tuple[str, ...] = ()
-
-
-def disk_number(target: str) -> int:
-    """The vbd number of a target: xvda is 202 << 8, xvdb 202 << 8 | 16 (Xen's docs/misc/vbd-interface).
-
-    ValueError for a name that is none of xvda …, hda to hdd, sda to sdp, with an optional partition.
-    """
-    match = _TARGET.fullmatch(target)
-    if match is not None:
-        disk, partition = _index(match[2]), int(match[3] or 0)
-        if match[1] == "hd" and disk <= 3 and partition <= 63:
-            return (3, 3, 22, 22)[disk] << 8 | (disk & 1) << 6 | partition
-        if match[1] != "hd" and disk <= 15 and partition <= 15:
-            return (202 if match[1] == "xvd" else 8) << 8 | disk << 4 | partition
-        if match[1] == "xvd" and disk < 1 << 20 and partition <= 255:
-            return 1 << 28 | disk << 8 | partition
-    raise ValueError(
-        f"{target!r} is no disk name: xvda and so on, hda to hdd, or sda to sdp, with a partition"
-    )
-
-
-def _index(letters: str) -> int:
-    """a is 0, z 25, aa 26."""
-    index = 0
-    for letter in letters:
-        index = index * 26 + ord(letter) - ord("a") + 1
-    return index - 1
 
 
 def domain_0_nodes() -> Iterator[Node]:

@@ -3,6 +3,6 @@
     description -> `planning` (what is asked for, and whether this host can) -> `nodes` (what is written)
     `joining`: nodes, record, script, handshake     `leaving`: the same backwards     `updating`: what may change
 
-`targets` knows disks' numbers, `waiting` follows states, `libxl_record` keeps libxl's file in step, `existing` finds
+`waiting` follows states, `libxl_record` keeps libxl's file in step, `existing` finds
 what is there. Scripts are run by `..hotplug`.
 """

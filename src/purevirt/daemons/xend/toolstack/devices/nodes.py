@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from purevirt.daemons.xend.toolstack.devices.targets import disk_number
 from purevirt.model.description import Disk, DiskBackend, DiskDevice, DiskFormat, Interface
+from purevirt.wire.xenstore.disknames import disk_number
 
 __all__ = ["SCRIPTS", "Node", "Place", "disk_nodes", "interface_nodes", "script_path"]
 

@@ -16,10 +16,10 @@ from typing import NamedTuple, NoReturn
 from purevirt.daemons.xend.toolstack.base import Host, shown
 from purevirt.daemons.xend.toolstack.devices.existing import Existing
 from purevirt.daemons.xend.toolstack.devices.nodes import Node, Place, disk_nodes, interface_nodes
-from purevirt.daemons.xend.toolstack.devices.targets import disk_number
 from purevirt.errors import InvalidConfig, OperationError, Unsupported
 from purevirt.model import AttachedDevice, DomainInfo
 from purevirt.model.description import Disk, DiskBackend, DiskDevice, DiskFormat, Interface
+from purevirt.wire.xenstore.disknames import disk_number
 
 __all__ = ["Plan", "bridge_exists", "check_words", "disk_place", "plan"]
 

@@ -28,7 +28,8 @@ from purevirt.model.description.rules import problems
 from purevirt.wire.hypercall.building import HVM_EMULATION, NewDomain
 from purevirt.wire.hypercall.subops import CreateFlag, EmulationFlag, HvmParam
 from purevirt.wire.xenstore import domainnodes
-from purevirt.wire.xenstore.domainnodes import Node, disk_number, domain_nodes
+from purevirt.wire.xenstore.disknames import disk_number
+from purevirt.wire.xenstore.domainnodes import Node, domain_nodes
 
 __all__ = ["check", "create", "ended"]
 

@@ -12,8 +12,8 @@ import re
 
 __all__ = ["disk_number"]
 
-_NAME = re.compile(r"(xvd|hd|sd)([a-z]+)([0-9]*)")
-_PLAIN = re.compile(r"d([0-9]+)(?:p([0-9]+))?")
+_NAME = re.compile(r"(xvd|hd|sd)([a-z]+)([1-9][0-9]*)?")
+_PLAIN = re.compile(r"d([0-9]+)(?:p([1-9][0-9]*))?")
 _NUMBER = re.compile(r"0x[0-9a-f]+|[1-9][0-9]*")
 _MOST_DISKS, _MOST_PARTITIONS = 1 << 20, 256
 
