@@ -176,6 +176,21 @@ def test_what_an_operator_may_give(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_where_an_operators_files_may_be_is_a_setting(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(30), both(tmp_path, roots=("/srv",)) as (host, xend):
+            await xend.call("suspend", "test", by=OPERATOR)
+            with pytest.raises(Denied, match="which is not below /srv, takes the role admin"):
+                await xend.call("attach_device", "test", by=OPERATOR, device=DISK)
+            xend.service.apply(xend.service.settings._replace(roots=()))
+            with pytest.raises(Denied, match="which is not below any directory for that, takes"):
+                await xend.call("attach_device", "test", by=OPERATOR, device=DISK)
+            xend.service.apply(xend.service.settings._replace(roots=(os.path.dirname(IMAGE),)))
+            assert (await _attached(host.store, xend, DISK)).name == "xvdb"
+
+    asyncio.run(main())
+
+
 async def _attached(store: StoreClient, xend: Any, text: str) -> Any:
     """Attach, with the backend's part played: it gets ready."""
     path = "/local/domain/0/backend/vbd/1/51728"

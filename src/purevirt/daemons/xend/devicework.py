@@ -1,8 +1,8 @@
 """The operations that add, remove and change devices: what their arguments say, and who may ask for what.
 
 A device comes as text (`formats.device_text`). An operator may give a domain what the host has for that: raw files
-below `ROOTS`, bridges. Scripts, which run as root, block devices and files elsewhere, which may be anybody's, and
-devices that other domains serve take an admin.
+below the directories that the settings name, bridges. Scripts, which run as root, block devices and files elsewhere,
+which may be anybody's, and devices that other domains serve take an admin.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ from purevirt.formats import device_text
 from purevirt.model import AttachedDevice, EventKind, Role
 from purevirt.model.description import Disk, Interface
 
-__all__ = ["DEVICE_CHANGES", "ROOTS"]
-
-ROOTS = ("/var/lib/xen/images", "/var/lib/libvirt/images")
-"""Below these an operator may use any file."""
+__all__ = ["DEVICE_CHANGES"]
 
 
 def _device(work: Work, operation: str) -> Disk | Interface:
@@ -64,9 +61,10 @@ async def _admit(work: Work, operation: str, device: Disk | Interface) -> None:
     elif (
         isinstance(device, Disk)
         and device.source is not None
-        and not await asyncio.to_thread(_below_roots, work.driver.root, device.source)
+        and not await asyncio.to_thread(_below, work.driver.root, work.roots, device.source)
     ):
-        field = f"source {device.source!r}, which is not below {' or '.join(ROOTS)},"
+        where = f"below {' or '.join(work.roots)}" if work.roots else "below any directory for that"
+        field = f"source {device.source!r}, which is not {where},"
     if field is not None:
         raise Denied(
             f"{operation}: {field} takes the role admin, and the caller has only "
@@ -77,10 +75,10 @@ async def _admit(work: Work, operation: str, device: Disk | Interface) -> None:
         )
 
 
-def _below_roots(root: str, source: str) -> bool:
+def _below(root: str, roots: tuple[str, ...], source: str) -> bool:
     """Where it leads to counts: whoever may write there could have put a link."""
     path = os.path.realpath(root + source)
-    return any(path.startswith(os.path.realpath(root + allowed) + "/") for allowed in ROOTS)
+    return any(path.startswith(os.path.realpath(root + allowed) + "/") for allowed in roots)
 
 
 def _change(operation: str, handler: Callable[[Work], Awaitable[object]], **more: Argument) -> Operation:

@@ -50,6 +50,7 @@ class Service:
         self._audit = audit.AuditLog(settings.below(settings.audit))
         self._doorman = access.Doorman(settings.reader_group, settings.operator_group)
         self.supervisor = Supervisor(self.link, self._toolstack, self._audit, Journal())
+        self.supervisor.roots = settings.roots
         self.read_only_store: ReadOnlyStore | None = None
         self._servers: list[http.Server] = []
         self._root = root
@@ -122,6 +123,7 @@ class Service:
         if (now.reader_group, now.operator_group) != (old.reader_group, old.operator_group):
             self._doorman.regroup(now.reader_group, now.operator_group)
         self._toolstack.vcpu_wait, self._toolstack.backend_wait = now.vcpu_wait, now.backend_wait
+        self.supervisor.roots = now.roots
         if now.audit != old.audit:
             self._audit.move(now.below(now.audit))
         return changes(now, new)

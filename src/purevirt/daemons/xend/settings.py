@@ -41,7 +41,7 @@ class Settings(NamedTuple):
     rest: str = ""
     reader_group: str = access.READERS
     operator_group: str = ""
-    roots: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ("/var/lib/xen/images", "/var/lib/libvirt/images")
     autostart: bool = True
     on_host_shutdown: str = "save"
     restart_count: int = 5
@@ -68,7 +68,6 @@ DEFAULTS = Settings()
 PENDING = frozenset(
     (
         "rest",
-        "roots",
         "autostart",
         "on_host_shutdown",
         "restart_count",

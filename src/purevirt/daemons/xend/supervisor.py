@@ -60,6 +60,8 @@ class Supervisor:
     def __init__(self, link: Link, toolstack: Toolstack, audit: AuditLog, journal: Journal) -> None:
         self.link = link
         self.journal = journal
+        self.roots: tuple[str, ...] = ()
+        """Directories below which operators may name files."""
         self.locks = Locks()
         self.observer = Observer(link, journal, self.locks)
         self._toolstack = toolstack
@@ -108,7 +110,7 @@ class Supervisor:
         driver = self._driver(operation) if found.needs_host else None
         limit = _limit(found, values, timeout)
         end = self._loop.time() + limit
-        work = Work(caller, driver, self._toolstack, self.journal, values, end, domain, None)
+        work = Work(caller, driver, self._toolstack, self.journal, values, end, domain, None, self.roots)
         if not found.changes:
             return await self._within(self._look(found, work), operation, work, limit, 0.0)
         if not detached:

@@ -19,7 +19,7 @@ class Work(NamedTuple):
     """One call, ready to be carried out.
 
     `ref` is the domain that is meant, for reads; `info` the same, as the hypervisor tells it, for changes (the lock is
-    held then). `end` is the deadline, in the event loop's time.
+    held then). `end` is the deadline, in the event loop's time; an operator may name files below `roots` only.
     """
 
     caller: Caller
@@ -30,6 +30,7 @@ class Work(NamedTuple):
     end: float
     domain: DomainRef | None
     changing: DomainInfo | None
+    roots: tuple[str, ...] = ()
 
     @property
     def driver(self) -> XenDriver:
