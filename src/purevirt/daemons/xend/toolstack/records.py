@@ -14,19 +14,32 @@ import os
 from purevirt.channels.files.libxl import record_path
 from purevirt.model import DomainInfo
 
-__all__ = ["DIRECTORY", "forget", "write"]
+__all__ = ["DIRECTORY", "beside", "forget", "replace", "write"]
 
 DIRECTORY = "/var/lib/xen"
 
 
-def write(root: str, domid: int, uuid: str, text: str) -> None:
-    """Keep the configuration of a domain. For root's eyes. OSError; a reader never sees half of one."""
-    path = record_path(root, domid, uuid)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def beside(path: str, letter: str, name: str) -> str:
+    """Another file of the domain whose configuration is at `path`: userdata-LETTER.DOMID.UUID.NAME."""
+    directory, _, file = path.rpartition("/")
+    middle = file.removeprefix("userdata-d.").removesuffix(".libxl-json")
+    return f"{directory}/userdata-{letter}.{middle}.{name}"
+
+
+def replace(path: str, text: str) -> None:
+    """Keep a configuration, whole or not at all, for root's eyes. OSError."""
+    fresh = beside(path, "n", "libxl-json")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
-    os.replace(f"{path}.new", path)
+    os.replace(fresh, path)
+
+
+def write(root: str, domid: int, uuid: str, text: str) -> None:
+    """Keep the configuration of a domain that is new, where there may be no directory for it yet. OSError."""
+    path = record_path(root, domid, uuid)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    replace(path, text)
 
 
 def forget(domain: DomainInfo, root: str) -> None:

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from purevirt.channels.files.libxl import record_path
+from purevirt.daemons.xend.toolstack import records
 from purevirt.daemons.xend.toolstack.base import Host, shown
 from purevirt.errors import Timeout
 from purevirt.model import DomainInfo
@@ -31,13 +32,6 @@ _PAUSE = 0.005
 _log = logging.getLogger(__name__)
 
 
-def _beside(path: str, letter: str, name: str) -> str:
-    """Another file of the same domain: userdata-LETTER.DOMID.UUID.NAME."""
-    directory, _, file = path.rpartition("/")
-    middle = file.removeprefix("userdata-d.").removesuffix(".libxl-json")
-    return f"{directory}/userdata-{letter}.{middle}.{name}"
-
-
 @contextlib.asynccontextmanager
 async def locked(host: Host, domain: DomainInfo, end: float) -> AsyncIterator[None]:
     """Hold libxl's lock of a domain: no other program of libxl's adds a device meanwhile. Timeout at `end`.
@@ -45,7 +39,7 @@ async def locked(host: Host, domain: DomainInfo, end: float) -> AsyncIterator[No
     Without a directory for records there is no libxl, and nothing to be held.
     """
     assert domain.domid is not None
-    path = _beside(record_path(host.root, domain.domid, str(domain.uuid)), "l", "domain-userdata-lock")
+    path = records.beside(record_path(host.root, domain.domid, str(domain.uuid)), "l", "domain-userdata-lock")
     try:
         fd = await _lock(path, domain, end)
     except FileNotFoundError:
@@ -146,20 +140,11 @@ def _edit(host: Host, domain: DomainInfo, kind: str, change: Callable[[list[Any]
         if not record[kind]:
             del record[kind]
         # On one line: json indents in Python, which takes a third of the time of all else.
-        _replace(path, json.dumps(record, ensure_ascii=False) + "\n\0")
+        records.replace(path, json.dumps(record, ensure_ascii=False) + "\n\0")
     except FileNotFoundError:
         return
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         _log.error("the record %s was not changed: %s", path, error)
-
-
-def _replace(path: str, text: str) -> None:
-    """Whole or not at all, for root's eyes."""
-    fresh = _beside(path, "n", "libxl-json")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(text.encode("utf-8", "surrogateescape"))
-    os.replace(fresh, path)
 
 
 def disk_entry(disk: Disk) -> dict[str, Any]:
