@@ -32,8 +32,12 @@ _PREFIX = re.compile(
     r"(?:\w+\.c:\d+:\w+: *)?(?:Domain \d+: *)?(?P<text>.*)$"
 )
 _QUIET = ("debug", "detail", "progress", "info", "notice")
-# What is said of the domain that could not be made, after it was ended.
-_NOISE = re.compile(r"Non-existant domain|Unable to destroy guest|Destruction of domain failed")
+# What is said of the domain that could not be made, after it was ended; and what is said in any case.
+_NOISE = re.compile(
+    r"Non-existant domain|Unable to destroy guest|Destruction of domain failed|"
+    r"^Saving to |^Loading new save file |^Savefile contains |^Parsing config from |"
+    r"^migration (?:target|sender): |^Migration successful"
+)
 _XENBUS = re.compile(r"XENBUS_PATH: backend/(\w+)/\d+/(\d+)$")
 _SCRIPT_FAILED = re.compile(r"^(?P<script>/\S+) (?:add|online) \[\d+\] (?:exited with error|died)", re.M)
 
@@ -60,7 +64,7 @@ def cause(output: str, status: int, description: DomainDescription | None) -> Xe
             error = rule(_Said(match, text, device, description))
             break
     else:
-        error = OperationError(_first(text, output, status))
+        error = OperationError(_first(text, status))
     error.detail = output.strip() or None
     return error
 
@@ -86,13 +90,12 @@ def _essence(output: str, description: DomainDescription | None) -> tuple[str, l
     return "\n".join(lines), devices
 
 
-def _first(text: str, output: str, status: int) -> str:
+def _first(text: str, status: int) -> str:
     """For what is in no rule."""
     if text:
         return _short(text.splitlines()[0])
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    said = output.strip().splitlines()
-    return f"xl {how}" + (f": {_short(said[-1])}" if said else " and said nothing")
+    return f"xl {how} and did not say why"
 
 
 def _short(text: str) -> str:
@@ -290,8 +293,13 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
             _says("the device model did not start; its log is in /var/log/xen"),
         ),
         # State that is written, read or sent. libxc says "(28 = No space left on device)" of what it does.
+        (r"\(9 = Bad file descriptor\)", _says("sending its state was stopped")),
         (
-            r"(?:Failed to write .*|Save failed) \((?!9 )\d+ = (.+?)\)",
+            r"Bad mfn 0 for p2m frame list",
+            _says("its kernel cannot be saved: it tells Xen nothing of its memory", Unsupported),
+        ),
+        (
+            r"(?:Failed to write .*|Save failed) \(\d+ = (.+?)\)",
             _says("its state cannot be written: {0}"),
         ),
         (r"Core dumping domain to (.+): (.+)$", _says("{0}: {1}")),

@@ -40,7 +40,8 @@ _HELPERS_GRACE = 75.0  # for `xl` to let a guest go on: it gives a guest 60 s to
 _PATIENCE = 10.0  # for processes to be gone after SIGKILL; one in an uninterruptible call takes its time
 _LOOK = 0.1
 _CHUNK = 1 << 16
-_TRUNCATED_AT = 1 << 20
+_TRUNCATED_AT = 1 << 20  # bytes; what was read is given back
+_MOST = 64 << 20  # bytes that are not read yet; then what was said in the middle is lost
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT_VARIABLES = ("HOME", "LOGNAME", "SSH_AUTH_SOCK", "USER")  # what ssh, the way to another host, goes by
 _SYSTEMD = "/run/systemd/system"
@@ -106,9 +107,12 @@ async def _follow(pid: int, fd: int, on_line: Callable[[str], None]) -> str:
                 offset += len(data)
                 said.feed(data)
                 await asyncio.sleep(0)  # a flood is not to keep others waiting
-                if offset > _TRUNCATED_AT:
+                if os.fstat(fd).st_size > _MOST:
                     os.ftruncate(fd, 0)
                     offset = 0
+            if offset > _TRUNCATED_AT and not over:  # all was read, but for what came this instant
+                os.ftruncate(fd, 0)
+                offset = 0
     return said.finish()
 
 
