@@ -102,6 +102,16 @@ FAILURES: dict[str, tuple[type[Exception], str]] = {
     ),
     "4.17-migratenoxl": (OperationError, "the other host does not receive: no such host"),
 }
+# Xen 4.20 says the same.
+_ALSO_4_20 = (
+    "backend badkernel badpool badvdev blockfail diskdir memory nobridge nodisk nokernel noramdisk savedeaf "
+    "viffail vifnoscript"
+)
+FAILURES |= {f"4.20-{what}": FAILURES[f"4.17-{what}"] for what in _ALSO_4_20.split()}
+FAILURES["4.20-badloader"] = (
+    OperationError,
+    "boot loader pygrub: exited with error status 255; its log is /var/log/xen/bootloader.13.log",
+)
 WELL = {"ok", "save", "restore", "migrate", "dump"}
 
 

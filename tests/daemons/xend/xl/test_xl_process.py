@@ -121,8 +121,10 @@ def test_a_helper_that_sends_is_stopped_first_and_xl_ends_by_itself(mark: str, t
 
 
 def test_a_device_model_is_left_alone(mark: str, tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    script = f"sh -c 'sleep 0; read x < /dev/zero' qemu -xen-domid 7 & echo $! > {pid}; echo up; sleep 60"
+    pid, fifo = tmp_path / "pid", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    model = f"echo $$ > {pid}; echo up; read x < {fifo}"  # in a session of its own, as libxl starts it
+    script = f"setsid sh -c '{model}' qemu -xen-domid 7 & sleep 60"
 
     async def body() -> None:
         task = await until("up", script, mark)
