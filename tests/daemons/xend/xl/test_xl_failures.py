@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from purevirt.daemons.xend.toolstack.xl.failures import cause
+from purevirt.daemons.xend.toolstack.xl.failures import cause, overdue
 from purevirt.errors import DomainExists, InvalidConfig, NoMemory, OperationError, Timeout, Unsupported
 from purevirt.model import DomainType
 from purevirt.model.description import Boot, Disk, DomainDescription, Interface, Memory
@@ -86,7 +86,7 @@ FAILURES: dict[str, tuple[type[Exception], str]] = {
     "4.17-savefull": (OperationError, "its state cannot be written: no space left on device"),
     "4.17-savenodir": (OperationError, "Failed to open temp file /nodir/x for writing"),
     "4.17-savecancel": (OperationError, "sending its state was stopped"),
-    "4.17-savedeaf": (Unsupported, "its kernel cannot be saved: it tells Xen nothing of its memory"),
+    "4.17-savedeaf": (Unsupported, "its memory cannot be read: its kernel tells Xen nothing of it"),
     "4.17-dumpbad": (OperationError, "/nodir/one.core: no such file or directory"),
     "4.17-dumpfull": (OperationError, "its state cannot be written: no space left on device"),
     "4.17-restorebad": (OperationError, "not the saved state of a domain, as xl writes it"),
@@ -139,6 +139,17 @@ def test_nothing_is_read_into_what_went_well(what: str) -> None:
     said = (DATA / f"4.17-{what}.txt").read_text()
     assert str(cause(said, -9, DOMAIN)) == "xl was ended by signal 9 and did not say why"
     assert str(cause(said, 2, None)) == "xl ended with status 2 and did not say why"
+
+
+def test_what_is_overdue_is_named() -> None:
+    said = (DATA / "4.17-vifhang.txt").read_text()
+    begun = said[: said.index("forking to execute: /etc/xen/scripts/vif-hang online") + 60]
+    error = overdue(begun, "xl create", 8, DOMAIN)
+    assert str(error) == f"interface 0: its hotplug script {SCRIPTS}/vif-hang did not end within 8 s"
+    assert error.detail == begun.strip()
+    before = said[: said.index("calling hotplug script")]
+    for text in (before, (DATA / "4.17-ok.txt").read_text(), ""):
+        assert str(overdue(text, "xl create", 0.5, DOMAIN)) == "xl create did not end within 0.5 s"
 
 
 def test_what_is_in_no_rule_is_told_as_xl_says_it() -> None:

@@ -1,4 +1,4 @@
-"""Files of `xl save`: whose they are, and whether they are whole. The head of one is from the lab, its memory is not."""
+"""Files of `xl save`: whose they are, and whether they are whole. One head is from the lab; its memory is not."""
 
 from __future__ import annotations
 

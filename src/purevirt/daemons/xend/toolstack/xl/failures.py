@@ -24,7 +24,7 @@ from purevirt.errors import (
 )
 from purevirt.model.description import DomainDescription
 
-__all__ = ["cause"]
+__all__ = ["cause", "overdue"]
 
 _PREFIX = re.compile(
     r"^(?:xl|libxl|xc|domainbuilder|xencall|libxl-save-helper)\S*: *"
@@ -39,6 +39,9 @@ _NOISE = re.compile(
     r"^migration (?:target|sender): |^Migration successful"
 )
 _XENBUS = re.compile(r"XENBUS_PATH: backend/(\w+)/\d+/(\d+)$")
+_XENBUS_LINE = re.compile(_XENBUS.pattern, re.M)
+_STARTED = re.compile(r"forking to execute: (?P<script>/\S+) (?:add|online)\b")
+_OVER = re.compile(r"device_hotplug: |ao_complete|xswatch_register")  # libxl went on after it
 _SCRIPT_FAILED = re.compile(r"^(?P<script>/\S+) (?:add|online) \[\d+\] (?:exited with error|died)", re.M)
 
 
@@ -67,6 +70,22 @@ def cause(output: str, status: int, description: DomainDescription | None) -> Xe
         error = OperationError(_first(text, status))
     error.detail = output.strip() or None
     return error
+
+
+def overdue(output: str, doing: str, seconds: float, description: DomainDescription | None) -> Timeout:
+    """What did not end in time: a hotplug script, if one was started last; else whatever `doing` names."""
+    started = list(_STARTED.finditer(output))
+    buses = list(_XENBUS_LINE.finditer(output))
+    detail = output.strip() or None
+    if started and buses and not _OVER.search(output, started[-1].end()):
+        device = _device(buses[-1][1], int(buses[-1][2]), description)
+        script = started[-1]["script"]
+        return Timeout(
+            f"{device}: its hotplug script {script} did not end within {seconds:g} s",
+            path=script,
+            detail=detail,
+        )
+    return Timeout(f"{doing} did not end within {seconds:g} s", detail=detail)
 
 
 def _essence(output: str, description: DomainDescription | None) -> tuple[str, list[tuple[int, str]]]:
@@ -296,13 +315,13 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"\(9 = Bad file descriptor\)", _says("sending its state was stopped")),
         (
             r"Bad mfn 0 for p2m frame list",
-            _says("its kernel cannot be saved: it tells Xen nothing of its memory", Unsupported),
+            _says("its memory cannot be read: its kernel tells Xen nothing of it", Unsupported),
         ),
         (
             r"(?:Failed to write .*|Save failed) \(\d+ = (.+?)\)",
             _says("its state cannot be written: {0}"),
         ),
-        (r"Core dumping domain to (.+): (.+)$", _says("{0}: {1}")),
+        (r"Core dumping domain to (.+): (?!Success$)(.+)$", _says("{0}: {1}")),
         (
             r"Failed to read \d+ bytes of data for record|Restore failed \(0 = ",
             _says("the saved state is cut off or damaged"),

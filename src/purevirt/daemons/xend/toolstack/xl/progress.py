@@ -23,8 +23,7 @@ def _steps(*steps: tuple[str, str, float]) -> tuple[_Step, ...]:
 
 _MAKING = _steps(
     (r"do_domain_create: ", "beginning", 0.05),
-    (r"bootloader_run: .*using user supplied kernel", "reading the kernel", 0.1),
-    (r"bootloader_run: |forking to execute: \S*pygrub", "looking for a kernel", 0.1),
+    (r"bootloader_run: (?!.*using user supplied kernel)", "looking for a kernel", 0.1),
     (r"xc_dom_parse_image: called", "reading the kernel", 0.2),
     (r"xc_dom_boot_mem_init: called", "allocating memory", 0.3),
     (r"xc_dom_build_image: called", "loading the kernel", 0.4),

@@ -14,7 +14,7 @@ from purevirt.channels.files import installed
 from purevirt.daemons.xend.toolstack.base import Host
 from purevirt.daemons.xend.toolstack.xl import failures, process, runs
 from purevirt.daemons.xend.toolstack.xl.runs import Run
-from purevirt.errors import OperationError, Timeout, Unsupported
+from purevirt.errors import OperationError, Unsupported
 from purevirt.model.description import DomainDescription
 
 __all__ = ["Tool"]
@@ -90,10 +90,8 @@ class Tool:
                 [program, "-vvv", *words], run.mark, heard, seconds=seconds, sends=sends
             )
         except TimeoutError as error:
-            raise Timeout(
-                f"xl {words[0]} did not end within {seconds:g} s; it was ended",
-                detail="\n".join(lines) or None,
-            ) from error
+            assert seconds is not None
+            raise failures.overdue("\n".join(lines), f"xl {words[0]}", seconds, description) from error
         except OSError as error:
             raise OperationError(f"{program}: {error.strerror}", path=program, errno=error.errno) from error
         if ended.status:
