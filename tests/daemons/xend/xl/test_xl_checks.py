@@ -168,6 +168,9 @@ def test_a_run_is_noted_for_roots_eyes_until_it_is_over(tmp_path: Path) -> None:
     assert one.noted() is None
     one.note(Part("/x.part", "/x", 7, True))
     assert one.noted() == Part("/x.part", "/x", 7, True)
+    assert not one.sends()
+    one.note_sending()
+    assert one.sends()
     other.close()
     assert runs.left(directory, "u-1") == [one]
     assert runs.left(str(tmp_path / "none"), "u-1") == []

@@ -120,6 +120,29 @@ def test_a_helper_that_sends_is_stopped_first_and_xl_ends_by_itself(mark: str, t
     assert witness.read_text() == "resumed\n"
 
 
+@pytest.mark.parametrize("abandoned", [False, True])
+def test_a_helper_that_is_still_to_come_is_stopped_too(mark: str, tmp_path: Path, abandoned: bool) -> None:
+    """Cancelled before it begins to send; and by a daemon that comes later."""
+    helper = tmp_path / "helper"
+    helper.write_text("#!/bin/sh\ntrap 'exit 1' TERM\nwhile :; do sleep 0.01; done\n")
+    helper.chmod(0o755)
+    witness = tmp_path / "witness"
+    script = f"echo up; sleep 0.3; {helper} --save-domain; echo resumed > {witness}"
+
+    async def body() -> None:
+        task = await until("up", script, mark, sends=True)
+        if abandoned:
+            await process.end_all(mark, sends=True)
+            assert (await task).status == 0
+            return
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(body())
+    assert witness.read_text() == "resumed\n"
+
+
 def test_a_device_model_is_left_alone(mark: str, tmp_path: Path) -> None:
     pid, fifo = tmp_path / "pid", tmp_path / "fifo"
     os.mkfifo(fifo)

@@ -97,7 +97,7 @@ class XlBuilder:
     async def abandon(self, handle: bytes) -> None:
         for run in runs.left(self._tool.directory, str(UUID(bytes=handle))):
             try:
-                await process.end_all(run.mark)
+                await process.end_all(run.mark, sends=run.sends())
             except TimeoutError as error:
                 raise Timeout(f"abandon: {error}", operation="abandon") from error
             if (noted := run.noted()) is not None:

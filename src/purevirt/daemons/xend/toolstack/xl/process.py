@@ -160,8 +160,7 @@ async def to_its_end(work: Coroutine[object, object, R]) -> R:
 async def _end(process: subprocess.Popen[bytes], mark: str, sends: bool) -> None:
     """End a child of ours, its group, and whatever else belongs to the run."""
     if sends:
-        _stop_helpers(mark)
-        await _reap(process, _HELPERS_GRACE)
+        await _let_go_on(mark, lambda: process.poll() is None)
     for number, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _PATIENCE)):
         if process.poll() is None:
             os.killpg(process.pid, number)
@@ -177,13 +176,13 @@ async def _reap(process: subprocess.Popen[bytes], patience: float) -> None:
         process.poll()
 
 
-async def end_all(mark: str) -> None:
+async def end_all(mark: str, *, sends: bool = False) -> None:
     """End every process of that run, its device model excepted; they are gone when this returns.
 
-    TimeoutError: one is not, not even after SIGKILL.
+    TimeoutError: one is not, not even after SIGKILL. `sends`: as for `run`.
     """
-    if _stop_helpers(mark):
-        await _signal(marked(mark), None, _HELPERS_GRACE)
+    if sends:
+        await _let_go_on(mark, lambda: bool(marked(mark)))
     await _signal(marked(mark), signal.SIGTERM, _GRACE)
     left: list[int] = []
     for _ in range(3):  # what is being started this moment may be missed once
@@ -193,7 +192,21 @@ async def end_all(mark: str) -> None:
     raise TimeoutError(f"processes that do not end: {', '.join(map(str, left or marked(mark)))}")
 
 
-async def _signal(pids: Sequence[int], number: int | None, patience: float) -> list[int]:
+async def _let_go_on(mark: str, going_on: Callable[[], bool]) -> None:
+    """Stop the helpers that send a state away, those that are still to come as well, and give `xl` time to end."""
+    stopped: set[int] = set()
+    clock = asyncio.get_running_loop().time
+    end = clock() + _HELPERS_GRACE
+    while going_on() and clock() < end:
+        for pid in marked(mark):
+            with contextlib.suppress(OSError):
+                if pid not in stopped and b"--save-domain" in _words(pid, "cmdline"):
+                    os.kill(pid, signal.SIGTERM)
+                    stopped.add(pid)
+        await asyncio.sleep(_LOOK)
+
+
+async def _signal(pids: Sequence[int], number: int, patience: float) -> list[int]:
     """Send it to each, and wait for them together; those that are still there."""
     events = {}
     late = []
@@ -201,8 +214,7 @@ async def _signal(pids: Sequence[int], number: int | None, patience: float) -> l
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 event = stack.enter_context(_watched(pid))
-                if number is not None:
-                    os.kill(pid, number)
+                os.kill(pid, number)
                 events[pid] = event
         end = asyncio.get_running_loop().time() + patience
         for pid, gone in events.items():
@@ -212,17 +224,6 @@ async def _signal(pids: Sequence[int], number: int | None, patience: float) -> l
             except TimeoutError:
                 late.append(pid)
     return late
-
-
-def _stop_helpers(mark: str) -> bool:
-    """Have the helpers that send a state away stop; whether there was one."""
-    found = False
-    for pid in marked(mark):
-        with contextlib.suppress(OSError):
-            if b"--save-domain" in _words(pid, "cmdline"):
-                os.kill(pid, signal.SIGTERM)
-                found = True
-    return found
 
 
 def marked(mark: str) -> list[int]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 __all__ = ["DIRECTORY", "Part", "Run", "begin", "left"]
 
 DIRECTORY = "/run/purevirt/build"
-_NOTE = "part"
+_NOTE, _SENDING = "part", "sending"
 
 
 class Part(NamedTuple):
@@ -45,6 +45,14 @@ class Run(NamedTuple):
         with open(fd, "w", encoding="utf-8") as file:
             file.write(text)
         return path
+
+    def note_sending(self) -> None:
+        """Remember that a guest's state is on its way out, and that `xl` must not be killed; see `process`."""
+        self.write(_SENDING, "")
+
+    def sends(self) -> bool:
+        """Whether that was noted."""
+        return os.path.exists(f"{self.directory}/{_SENDING}")
 
     def note(self, part: Part) -> None:
         """Remember the file that is being written."""

@@ -77,6 +77,8 @@ class Tool:
         `sends`: see `process`. `description` is what devices are named by in messages.
         """
         program = await self.program()
+        if sends:
+            run.note_sending()
         lines: list[str] = []
 
         def heard(line: str) -> None:
