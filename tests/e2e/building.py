@@ -4,7 +4,7 @@ Each step tells what it saw, or the error it met; the test says what should have
 own link and toolstack, and no daemon: nobody else acts on these domains.
 """
 
-# ruff: noqa: ASYNC110, ASYNC230, ASYNC240 - nobody else waits for this loop
+# ruff: noqa: ASYNC230, ASYNC240 - nobody else waits for this loop
 
 from __future__ import annotations
 
@@ -117,11 +117,10 @@ class Steps:
         return info
 
     async def run_until_up(self, domid: int, name: str) -> None:
-        log = Path(f"/var/log/xen/console/guest-{name}.log")
-        ups = log.read_text(errors="replace").count("GUEST-UP") if log.exists() else 0
+        log = f"/var/log/xen/console/guest-{name}.log"
         await self.link.hypercalls.unpause_domain(domid)
-        while not log.exists() or log.read_text(errors="replace").count("GUEST-UP") == ups:
-            await asyncio.sleep(0.1)
+        script = 'until grep -q GUEST-UP "$1" 2>/dev/null; do sleep 0.1; done'
+        await (await asyncio.create_subprocess_exec("sh", "-c", script, "sh", log)).wait()
 
     async def state(self, domid: int) -> Seen:
         info = await self.info(domid)
@@ -295,6 +294,9 @@ class Steps:
 
 
 def prepare() -> None:
+    for log in Path("/var/log/xen/console").glob("guest-*.log"):
+        if log.name in (f"guest-{PV.name}.log", f"guest-{PVH.name}.log"):
+            log.unlink()  # a log begins anew with its guest
     for path in ("/tmp/built.img",):
         with open(path, "wb") as file:
             file.truncate(16 << 20)
