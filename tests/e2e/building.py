@@ -116,11 +116,13 @@ class Steps:
         assert info is not None, domid
         return info
 
-    async def run_until_up(self, domid: int, name: str) -> None:
+    async def run_until_up(self, domid: int, name: str) -> bool:
+        """Let it run, and wait until it says that it is up; whether it does."""
         log = f"/var/log/xen/console/guest-{name}.log"
         await self.link.hypercalls.unpause_domain(domid)
         script = 'until grep -q GUEST-UP "$1" 2>/dev/null; do sleep 0.1; done'
-        await (await asyncio.create_subprocess_exec("sh", "-c", script, "sh", log)).wait()
+        waiting = await asyncio.create_subprocess_exec("timeout", "60", "sh", "-c", script, "sh", log)
+        return await waiting.wait() == 0
 
     async def state(self, domid: int) -> Seen:
         info = await self.info(domid)
@@ -180,7 +182,7 @@ class Steps:
             return {**await self.state(domid), "steps": said, "runs": os.listdir("/run/purevirt/build")}
 
         await self.step("created", work)
-        await self.run_until_up(domid, PV.name)
+        assert await self.run_until_up(domid, PV.name)
         return domid
 
     async def saved(self, domid: int) -> None:
@@ -254,7 +256,9 @@ class Steps:
 
     async def moved(self) -> None:
         domid = await self.builder.create(PVH, self.report)
-        await self.run_until_up(domid, PVH.name)
+        while not await self.run_until_up(domid, PVH.name):  # emulation lets some die as they boot
+            await self.toolstack.destroy(await self.found(domid))
+            domid = await self.builder.create(PVH, self.report)
 
         async def there() -> Seen:
             where = Migration("localhost", ("/tmp/here.sh",))
