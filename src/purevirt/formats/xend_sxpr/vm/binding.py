@@ -40,6 +40,8 @@ _KNOWN = {row.key for row in (*TOP, *IMAGE)} | {
     "name", "uuid", "memory", "maxmem", "vcpus", "vcpu_avail", "cpus", "cpu", "restart", "bootloader_args", "image",
     CARRIED,
 }  # fmt: skip
+_KINDS = ("vbd", "vif", "vfb", "vkbd", "vusb", "vtpm", "ioports", "irq", "pci")
+"""The kinds of devices, in the order in which they are written."""
 
 Expression = tuple[sxp.Value, ...]
 
@@ -156,6 +158,8 @@ class _Devices:
                 place = f"{name}[{len(there)}]"
                 there.append(read(pairs, len(there)))
                 self._keep(place, pairs)
+        # in the order in which devices are written
+        self.unknown.sort(key=lambda item: _KINDS.index(item.place.partition("[")[0]))
         if screens:
             self.fields["graphics"] = tuple(screens)
         for field, records in self.found.items():

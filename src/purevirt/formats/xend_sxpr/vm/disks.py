@@ -46,7 +46,9 @@ def read_disk(pairs: Pairs, index: int) -> Disk:
         shareable=True if mode.endswith("!") else None,
         backend_domain=backend(pairs),
     )
-    pairs.pass_over("uuid", "driver", "devid")
+    pairs.pass_over("uuid", "driver", "devid", "protocol")  # a frontend says itself which protocol it speaks
+    if pairs.text("VDI") is not None:
+        pairs.unknown(pairs.take("VDI") or pairs.expression)
     if pairs.text("bootable") not in (None, "0" if index else "1"):
         pairs.unknown(pairs.take("bootable") or pairs.expression)
     found = pairs.text("uname")

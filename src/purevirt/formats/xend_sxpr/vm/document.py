@@ -246,7 +246,7 @@ class _Edits:
         at = 0
         for child, text in sorted(self._changes.values(), key=lambda change: change[0].start):
             before = data[at : child.start]
-            parts.append(before.rstrip(b" \t\n") if text is None and b"#" not in before else before)
+            parts.append(before if text is not None else _without_space(before))
             parts.append(b"" if text is None else text.encode("utf-8"))
             at = child.end
         rest = data[at : root.end - 1]
@@ -254,3 +254,9 @@ class _Edits:
         parts += [f"\n    {text}".encode() for text in self.more]
         parts.append(data[root.end - 1 :])
         return b"".join(parts).decode("utf-8")
+
+
+def _without_space(before: bytes) -> bytes:
+    """What stands before something that goes, without the space between; a comment keeps the end of its line."""
+    stripped = before.rstrip(b" \t\r\n")
+    return stripped + b"\n" if b"#" in stripped[stripped.rfind(b"\n") + 1 :] else stripped
