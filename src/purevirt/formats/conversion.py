@@ -136,7 +136,7 @@ def _reported(item: Carried) -> str:
     if not isinstance(unknown, Unknown):
         return carried.line(item)
     text = " ".join(unknown.text.split())
-    return text if text.startswith(unknown.place) else f"{unknown.place}: {text}"
+    return text if text.removeprefix("(").startswith(unknown.place) else f"{unknown.place}: {text}"
 
 
 def _beyond_comments(text: str) -> str:

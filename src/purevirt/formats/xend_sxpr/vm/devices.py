@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import purevirt.wire.sxp as sxp
 from purevirt._typing import Any, NamedTuple
 from purevirt.formats.xend_sxpr.vm.disks import backend, read_disk
 from purevirt.formats.xend_sxpr.vm.pairs import Pairs
 from purevirt.formats.xend_sxpr.vm.source import sayable, shown
 from purevirt.formats.xl_config.vif import read_rate, write_rate
 from purevirt.model.description import Interface, Keyboard, PortRange, UsbController, Vtpm
-from purevirt.wire import sxp
 
 __all__ = [
     "KINDS",

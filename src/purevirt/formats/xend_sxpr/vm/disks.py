@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 
+import purevirt.wire.sxp as sxp
 from purevirt.formats.xend_sxpr.domain import uname
 from purevirt.formats.xend_sxpr.vm.pairs import Pairs
 from purevirt.formats.xend_sxpr.vm.source import sayable
 from purevirt.model.description import Disk, DiskDevice, DiskFormat
-from purevirt.wire import sxp
 
 __all__ = ["read_disk", "write_disk"]
 

@@ -6,6 +6,8 @@ that would not say all that a fresh text says (an old spelling in the way), the 
 
 from __future__ import annotations
 
+from collections import Counter
+
 import purevirt.wire.sxp as sxp
 from purevirt._typing import NamedTuple
 from purevirt.formats import carried
@@ -165,10 +167,9 @@ def _changed(document: SxprDocument, description: DomainDescription, lost: tuple
     if before.image != after.image:
         edits.put("image", None if after.image is None else _image_text(after.image))
     _change_devices(edits, before.devices, after.devices)
-    gone = [one for one in before.unknown if one not in after.unknown]
-    for one in gone:
-        edits.drop_text(sxp.text(one))
-    edits.more += [sxp.text(one) for one in after.unknown if one not in before.unknown]
+    was, will = frozenset(before.unknown), frozenset(after.unknown)
+    edits.drop_texts({sxp.text(one) for one in was - will})
+    edits.more += [sxp.text(one) for one in after.unknown if one not in was]
     lines = tuple(map(carried.line, lost))
     edits.put(CARRIED, _carrying(lines) if lines else None)
     return _read(edits.done(), source.file)
@@ -186,12 +187,12 @@ def _change_devices(edits: _Edits, before: tuple[Expression, ...], after: tuple[
             for child in there:
                 edits.drop(child)
             there, old = [], []
-        index = 0
+        index, still = 0, Counter(new)
         for child, device in zip(there, old, strict=True):
-            if index < len(new) and device == new[index]:
-                index += 1
-            elif index < len(new) and device not in new[index:]:
-                edits.replace(child, sxp.text(("device", new[index])))
+            if index < len(new) and (device == new[index] or not still[device]):
+                if device != new[index]:
+                    edits.replace(child, sxp.text(("device", new[index])))
+                still[new[index]] -= 1
                 index += 1
             else:
                 edits.drop(child)
@@ -228,11 +229,11 @@ class _Edits:
         elif text is not None:
             self.more.append(text)
 
-    def drop_text(self, text: str) -> None:
-        for child in self.children():
-            if sxp.text(child) == text and id(child) not in self._changes:
+    def drop_texts(self, texts: set[str]) -> None:
+        """Every child that would be written so."""
+        for child in self.children() if texts else ():
+            if id(child) not in self._changes and sxp.text(child) in texts:
                 self.drop(child)
-                return
 
     def replace(self, child: PlacedList, text: str) -> None:
         self._changes[id(child)] = (child, text)

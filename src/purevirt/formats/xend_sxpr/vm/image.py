@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 
+import purevirt.wire.sxp as sxp
 from purevirt._typing import Any
 from purevirt.formats.xend_sxpr.vm.pairs import Pairs
 from purevirt.formats.xend_sxpr.vm.source import sayable
 from purevirt.formats.xend_sxpr.vm.table import mebibytes
 from purevirt.model.description import BootDevice, Disk, DiskDevice, DomainDescription, Input, Serial, Video
 from purevirt.model.domain import DomainType
-from purevirt.wire import sxp
 
 __all__ = ["KINDS", "floppy", "read_image", "write_image"]
 

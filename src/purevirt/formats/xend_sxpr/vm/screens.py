@@ -6,12 +6,12 @@ frame buffer xend's clients put a keyboard, which comes without being told.
 
 from __future__ import annotations
 
+import purevirt.wire.sxp as sxp
 from purevirt._typing import Any
 from purevirt.formats.xend_sxpr.vm.pairs import Pairs
 from purevirt.formats.xend_sxpr.vm.source import sayable
 from purevirt.formats.xl_config.screens import listen_address
 from purevirt.model.description import Graphics, GraphicsType
-from purevirt.wire import sxp
 
 __all__ = ["read_frame_buffer", "read_screens", "write_frame_buffers", "write_screens"]
 

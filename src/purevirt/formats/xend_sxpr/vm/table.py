@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
+import purevirt.wire.sxp as sxp
 from purevirt._typing import Any, NamedTuple
 from purevirt.formats.xend_sxpr.vm.pairs import Pairs
 from purevirt.formats.xend_sxpr.vm.source import sayable
 from purevirt.model.description import Action, TimerMode, TscMode
-from purevirt.wire import sxp
 
 __all__ = ["IMAGE", "TOP", "Kind", "Row", "mebibytes"]
 
