@@ -153,6 +153,23 @@ def test_a_configuration_file_becomes_xml_and_back(call: Call) -> None:
     assert call("domxml-to-native", "xen-xl", "--xml", "web.xml") == call("convert", "web.xml")
 
 
+def test_what_xend_took_becomes_a_configuration_file_and_back(call: Call) -> None:
+    Path("web.sxp").write_text(
+        "# old\n(vm (name web) (memory 64) (image (linux (kernel /k))) (features x))\n"
+    )
+    assert call("validate", "web.sxp") == (0, "web.sxp: valid xen-sxpr, PV domain 'web'\n", "")
+    status, _, err = call("convert", "web.sxp", "web.cfg", "--to", "xen-xl", "--report")
+    assert (status, err) == (0, "xen-xl cannot say: (features x)\nxen-xl cannot say: 1 comment\n")
+    assert call("convert", "web.cfg", "back.sxp") == (0, "", "")
+    assert (
+        formats.parse(Path("back.sxp").read_text()).description
+        == formats.parse(Path("web.sxp").read_text()).description
+    )
+    xml = call("domxml-from-native", "xen-sxpr", "web.sxp")[1]
+    Path("web.xml").write_text(xml)
+    assert call("domxml-to-native", "xen-sxpr", "web.xml")[1] == Path("back.sxp").read_text()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [(), ("web.xml", "--xml", "web.xml"), ("web.xml", "--domain", "web"), ("--xml", "a", "--domain", "a")],

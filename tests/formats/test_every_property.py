@@ -20,6 +20,7 @@ from hypothesis import Phase, find, settings
 import purevirt.model.description as described
 from purevirt import formats
 from purevirt.formats import domain_xml, libxl_json, xl_config
+from purevirt.formats.xend_sxpr import vm
 from purevirt.model.description import DomainDescription
 from purevirt.model.domain import DomainType
 from tests import peers
@@ -165,13 +166,17 @@ SAMPLES: dict[str, Any] = {
     "block_device_start": "xvdb",
     "disks.format": described.DiskFormat.QCOW2,
     "disks.bus": "usb",
+    "disks.script": "block-drbd",
+    "disks.backend_domain": "storage",
     "disks.trusted": False,
+    "keyboards.backend_domain": "input",
     "keyboards.backend_type": "linux",
     "disks.from_device": False,
     "pci_defaults.permissive": True,
     "disks.target": "xvdb",
     "interfaces.mac": "00:16:3e:01:02:03",
     "interfaces.number": 3,
+    "interfaces.backend_domain": "router",
     "graphics.port": 5907,
     "pci_devices.name": "gpu",
     "pci_devices.slot": 5,
@@ -179,6 +184,7 @@ SAMPLES: dict[str, Any] = {
     "reserved_memory.strategy": "host",
     "reserved_memory.policy": "relaxed",
     "directories.security_model": "mapped",
+    "usb_controllers.backend_domain": "hub",
 }
 
 
@@ -195,6 +201,7 @@ WRITERS: dict[str, Callable[[DomainDescription], Any]] = {
     "xml": domain_xml.format,
     "xen-xl": xl_config.format,
     "xen-xl of 4.20": partial(xl_config.format, xen=(4, 20)),
+    "xen-sxpr": vm.format,
 }
 CARRIED = Path(__file__).parents[1] / "data" / "descriptions" / "carried.txt"
 

@@ -59,11 +59,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "domxml-from-native": (
             "descriptions",
-            "Turn a configuration file (FORMAT xen-xl) into libvirt's XML.",
+            "Turn an xl.cfg (FORMAT xen-xl) or what xend took (xen-sxpr) into libvirt's XML.",
         ),
         "domxml-to-native": (
             "descriptions",
-            "Turn libvirt's XML into a configuration file (FORMAT xen-xl).",
+            "Turn libvirt's XML into an xl.cfg (FORMAT xen-xl) or what xend took (xen-sxpr).",
         ),
     },
     "Changes": {

@@ -1,4 +1,4 @@
-"""Descriptions of domains as text: libvirt's XML, xl's configuration files, what libxl records of running domains.
+"""Descriptions of domains as text: libvirt's XML, xl's configuration files, xend's expressions, libxl's records.
 
     from purevirt import formats
 

@@ -1,8 +1,8 @@
 """From one format of a domain's description to another, with a report of what the target cannot say.
 
-The formats: libvirt's XML ("xml"), xl's configuration files ("xen-xl", as virsh calls them), and read only, what libxl
-records of a running domain ("libxl-json"). Each is a module with `parse`, and `format` where it can be written; this
-one knows their names, tells them apart, and puts them together.
+The formats: libvirt's XML ("xml"), xl's configuration files ("xen-xl", as virsh calls them), the expressions that xend
+took ("xen-sxpr"), and read only, what libxl records of a running domain ("libxl-json"). Each is a module with `parse`,
+and `format` where it can be written; this one knows their names, tells them apart, and puts them together.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ FORMATS: dict[str, tuple[str, bool]] = {
     "xml": ("domain_xml", True),
     "xen-xl": ("xl_config", True),
     "libxl-json": ("libxl_json", False),
+    "xen-sxpr": ("xend_sxpr.vm", True),
 }
 """Name -> its module, and whether it can be written."""
 
@@ -80,6 +81,8 @@ def recognise(text: str | bytes, *, file: str = "<text>") -> str:
         return "xml"
     if start == "{":
         return "libxl-json"
+    if start and _beyond_comments(beginning).startswith("("):
+        return "xen-sxpr"
     if start:
         return "xen-xl"
     raise ConfigError(f"{file}: an empty file describes no domain", file=file, line=1, column=1)
@@ -133,7 +136,15 @@ def _reported(item: Carried) -> str:
     if not isinstance(unknown, Unknown):
         return carried.line(item)
     text = " ".join(unknown.text.split())
-    return text if text.startswith(unknown.place) else f"{unknown.place}: {text}"
+    return text if text.removeprefix("(").startswith(unknown.place) else f"{unknown.place}: {text}"
+
+
+def _beyond_comments(text: str) -> str:
+    """What follows lines that begin with #: a comment in an xl.cfg and in an expression."""
+    text = text.lstrip("\ufeff \t\r\n")
+    while text.startswith("#"):
+        text = text.partition("\n")[2].lstrip(" \t\r\n")
+    return text
 
 
 def _beginning(data: bytes) -> str:

@@ -19,8 +19,8 @@ __all__ = ["convert", "domxml_from_native", "domxml_to_native", "validate"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WRITABLE = [name for name, (_, writable) in formats.FORMATS.items() if writable]
-_ENDINGS = {".xml": "xml", ".cfg": "xen-xl", ".conf": "xen-xl"}
-_NATIVE = ["xen-xl"]
+_ENDINGS = {".xml": "xml", ".cfg": "xen-xl", ".conf": "xen-xl", ".sxp": "xen-sxpr"}
+_NATIVE = ["xen-xl", "xen-sxpr"]
 
 
 def _report_options(function: F) -> F:
@@ -42,7 +42,7 @@ def _report_options(function: F) -> F:
 @click.option(
     "--to",
     type=click.Choice(_WRITABLE),
-    help="OUT's format; else by its ending (.xml, .cfg), else the one that IN has not.",
+    help="OUT's format; else by its ending (.xml, .cfg, .sxp), else the one that IN has not.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 @_report_options
@@ -60,9 +60,9 @@ def convert(
 ) -> None:
     """Turn a description of a domain into another format.
 
-    IN and OUT are files; "-" is standard input and output. Formats: xml (libvirt's), xen-xl (xl.cfg), and to read only
-    libxl-json (what libxl records of a running domain). What OUT's format has no words for is carried in it, in a
-    place that its own programs pass over, and comes back.
+    IN and OUT are files; "-" is standard input and output. Formats: xml (libvirt's), xen-xl (xl.cfg), xen-sxpr (what
+    xend took), and to read only libxl-json (what libxl records of a running domain). What OUT's format has no words
+    for is carried in it, in a place that its own programs pass over, and comes back.
     """
     data = files.read(source)
     name = files.shown(source)
@@ -131,7 +131,7 @@ def validate(session: Session, file: str, format_: str | None) -> int:
 @_report_options
 @pass_session
 def domxml_from_native(session: Session, format_: str, file: str, report: bool, strict: bool) -> None:
-    """Turn a configuration file (FORMAT xen-xl) into libvirt's XML."""
+    """Turn an xl.cfg (FORMAT xen-xl) or what xend took (xen-sxpr) into libvirt's XML."""
     done = formats.convert(files.read(file), "xml", from_=format_, strict=strict, file=files.shown(file))
     files.write("-", done.text, force=True)
     _tell(done, "xml", report)
@@ -153,7 +153,7 @@ def domxml_to_native(
     report: bool,
     strict: bool,
 ) -> None:
-    """Turn libvirt's XML into a configuration file (FORMAT xen-xl)."""
+    """Turn libvirt's XML into an xl.cfg (FORMAT xen-xl) or what xend took (xen-sxpr)."""
     given = [one for one in (file, xml, domain) if one is not None]
     if len(given) != 1:
         raise click.UsageError("name one of FILE, --xml FILE and --domain DOMAIN")

@@ -1,8 +1,9 @@
 """What xend says about its host and its domains, as S-expressions <-> the model. Pure, both ways.
 
 `domain` has the expression of one domain (`/xend/domain/x`), `reading` its way back, `node` that of the host
-(`/xend/node`), `vcpus` that of a domain's vCPUs (`op=vcpuinfo`). The order of the keys is xend's own, recorded from
-xend of Xen 4.1. Writers leave out what is not known; readers take what is there, and accept quoted numbers.
+(`/xend/node`), `vcpus` that of a domain's vCPUs (`op=vcpuinfo`). Descriptions, `(vm …)`, are in `vm`, which is loaded
+by those who need it. The order of the keys is xend's own, recorded from xend of Xen 4.1. Writers leave out what is not
+known; readers take what is there, and accept quoted numbers.
 """
 
 from purevirt.formats.xend_sxpr.domain import (

@@ -15,7 +15,17 @@ import purevirt.wire.sxp as sxp
 from purevirt._typing import NamedTuple
 from purevirt.model import BlockDevice, DomainInfo, DomainState, Interface, StateReason
 
-__all__ = ["Image", "XendDevice", "XendDomain", "disk", "domain_name", "domain_text", "nic", "status"]
+__all__ = [
+    "Image",
+    "XendDevice",
+    "XendDomain",
+    "disk",
+    "domain_name",
+    "domain_text",
+    "nic",
+    "status",
+    "uname",
+]
 
 
 class XendDevice(NamedTuple):
@@ -61,6 +71,7 @@ class XendDomain(NamedTuple):
     store_mfn: int | None = None
     console_mfn: int | None = None
     devices: tuple[XendDevice, ...] = ()
+    security_label: str | None = None
 
 
 _STATUS = {
@@ -140,6 +151,8 @@ def domain_text(domain: XendDomain) -> str:
         add(f"(cpu_time {sxp.text(info.cpu_time_ns / 1e9)})")
     if info.vcpus is not None:
         add(f"(online_vcpus {info.vcpus})")
+    if domain.security_label is not None:
+        add(_pair("security_label", domain.security_label))
     if domain.image is not None:
         add(_within("image", domain.image))
     add(f"(status {status(info)})")
@@ -162,15 +175,17 @@ def disk(device: BlockDevice) -> XendDevice:
     """
     settings: list[tuple[str, sxp.Value]] = [("dev", f"{device.target}:{device.device}")]
     if device.source:
-        if device.backend == "phy":
-            prefix = "phy"
-        elif device.format in (None, "raw"):
-            prefix = "file"
-        else:
-            prefix = f"tap:{device.format}"
-        settings.append(("uname", f"{prefix}:{device.source}"))
+        phy = device.backend == "phy"
+        settings.append(("uname", uname(device.source, None if phy else device.format, device=phy)))
     settings += [("mode", "r" if device.read_only else "w"), ("backend", device.backend_domid)]
     return XendDevice("vbd", tuple(settings))
+
+
+def uname(source: str, format_: str | None, *, device: bool) -> str:
+    """How xend was told of a disk's source: a block device, or a file, in a format (None: raw)."""
+    if format_ not in (None, "raw"):
+        return f"tap:{format_}:{source}"
+    return f"{'phy' if device else 'file'}:{source}"
 
 
 def nic(interface: Interface) -> XendDevice:

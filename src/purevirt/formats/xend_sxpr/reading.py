@@ -92,6 +92,7 @@ def read_domain(expression: Node) -> XendDomain:
         whole(expression, "store_mfn"),
         whole(expression, "console_mfn"),
         tuple(_device(device) for device in sxp.children(expression, "device")),
+        text("security_label"),
     )
 
 

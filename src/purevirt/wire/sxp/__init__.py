@@ -1,7 +1,8 @@
 """xend's S-expressions, both ways: how the classic Xen daemon writes whatever it says (MIME type application/sxp).
 
 `parser` turns bytes into values, `writer` values into the very bytes that xend would have written, `lookup` finds
-things in them. Source of the grammar and the quoting: xend of Xen 4.0 and 4.1 (tools/python/xen/xend/sxp.py).
+things in them; `places`, loaded by those who need it, parses into values that know where they stood. Source of the
+grammar and the quoting: xend of Xen 4.0 and 4.1 (tools/python/xen/xend/sxp.py).
 
 A parser sees no difference between `5` and the text "5", nor does xend: every value that is not a list is text.
 """
