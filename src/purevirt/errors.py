@@ -19,6 +19,9 @@ program needs to act on it (operation, domain, channel, path, errno).
         ├── DomainExists            the name or UUID is taken
         ├── DomainAmbiguous         several active domains have that UUID (a migration to the same host)
         ├── WrongState              the domain is in a state in which this cannot be done
+        ├── Conflict                somebody else has changed it meanwhile
+        ├── Cancelled               the job was cancelled, and what it had begun was undone
+        ├── Interrupted             the daemon ended in the middle of the job
         ├── ReadOnly                a changing call on a connection opened read-only (nothing was sent)
         ├── Denied                  the host refused for lack of rights
         ├── NoMemory                the host has not enough free memory
@@ -40,14 +43,17 @@ import errno as _errno
 from purevirt._typing import Any, ClassVar
 
 __all__ = [
+    "Cancelled",
     "ChannelUnavailable",
     "Closed",
     "ConfigError",
+    "Conflict",
     "ConnectError",
     "Denied",
     "DomainAmbiguous",
     "DomainExists",
     "HypercallError",
+    "Interrupted",
     "InvalidConfig",
     "LocalProtocolError",
     "NoMemory",
@@ -226,6 +232,18 @@ class DomainAmbiguous(OperationError):
 
 class WrongState(OperationError):
     """The domain is in a state in which this cannot be done."""
+
+
+class Conflict(OperationError):
+    """What was to be changed is not as the caller knew it: somebody else has changed it meanwhile."""
+
+
+class Cancelled(OperationError):
+    """The job was cancelled. What it had begun was undone."""
+
+
+class Interrupted(OperationError):
+    """The daemon ended in the middle of the job; the message says what became of what it had begun."""
 
 
 class ReadOnly(OperationError):

@@ -178,6 +178,8 @@ STATUS: dict[type[XenError], int] = {
     errors.NoSuchDomain: 404,
     errors.NoSuchDevice: 404,
     errors.WrongState: 409,
+    errors.Conflict: 409,
+    errors.Cancelled: 409,
     errors.DomainExists: 409,
     errors.DomainAmbiguous: 409,
     errors.Unsupported: 501,

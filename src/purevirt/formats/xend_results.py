@@ -14,6 +14,8 @@ from purevirt.model import (
     Caller,
     Capabilities,
     CpuPool,
+    Definition,
+    DefinitionText,
     DomainCapabilities,
     DomainInfo,
     DomainRef,
@@ -28,6 +30,9 @@ from purevirt.model import (
     HypervisorVersion,
     Interface,
     InterfaceStats,
+    Job,
+    JobKind,
+    JobState,
     NodeInfo,
     NumaCell,
     Role,
@@ -183,6 +188,39 @@ _SUPPORT = read.record(
     supported=read.flag,
     choices=read.row(read.record(Choice, name=read.text, values=read.row(read.text))),
 )
+_DEFINITION = read.record(
+    Definition,
+    handle=read.handle,
+    name=read.text,
+    revision=read.integer,
+    format=read.text,
+    type=read.one_of(DomainType),
+    memory_kib=read.integer,
+    max_memory_kib=read.integer,
+    vcpus=read.integer,
+    max_vcpus=read.integer,
+    autostart=read.flag,
+    autostart_order=read.integer,
+    managed_save=read.flag,
+)
+_TEXT = read.record(DefinitionText, text=read.text, format=read.text, revision=read.integer)
+_JOB = read.record(
+    Job,
+    id=read.integer,
+    kind=read.one_of(JobKind),
+    uuid=read.uuid,
+    name=read.text,
+    state=read.one_of(JobState),
+    revision=read.integer,
+    started=read.number,
+    ended=read.optional(read.number),
+    progress=read.optional(read.number),
+    step=_maybe_text,
+    domid=_maybe_integer,
+    error=_maybe_text,
+    message=_maybe_text,
+    user=read.integer,
+)
 
 
 def _description(value: object) -> object:
@@ -297,6 +335,18 @@ RESULTS: dict[str, read.Reader] = {
         read.nothing,
     ),
     **dict.fromkeys(("attach_device", "detach_device", "update_device"), _ATTACHED),
+    # Definitions, and domains that are made and leave
+    "list_definitions": read.many(_DEFINITION),
+    "definition": _DEFINITION,
+    "definition_text": _TEXT,
+    "define": _DEFINITION,
+    "saved_description": _TEXT,
+    **dict.fromkeys(("undefine", "set_autostart", "managed_save_remove", "adopt"), read.nothing),
+    **dict.fromkeys(
+        ("start", "create", "save", "managed_save", "restore", "dump", "migrate", "job", "job_cancel"), _JOB
+    ),
+    "jobs": read.many(_JOB),
+    "job_log": read.many(read.text),
     "set_memory": read.integer,
     "set_vcpus": read.record(VcpuCount, asked=read.integer, online=read.integer),
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from pathlib import Path
+from uuid import uuid4
 
 from purevirt.channels.files.procfs import NET_DEV_HEAD
 from purevirt.channels.files.sysfs import (
@@ -20,7 +22,14 @@ from purevirt.channels.files.sysfs import (
 )
 from purevirt.host.hypervisor import Hypervisor
 
-__all__ = ["Dom0Files"]
+__all__ = ["Dom0Files", "write_boot_id"]
+
+
+def write_boot_id(root: str) -> None:
+    """Each boot of a host has its own."""
+    path = Path(f"{root}/proc/sys/kernel/random/boot_id")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{uuid4()}\n", encoding="ascii")
 
 
 class Dom0Files:
@@ -36,6 +45,7 @@ class Dom0Files:
     def write(self) -> None:
         """What is there from boot on. OSError if it cannot be written."""
         spec = self._spec
+        write_boot_id(self.root)
         major, minor = spec.xen
         machine = {"x86_64": "x86_64", "arm64": "aarch64"}[spec.arch]
         texts = {

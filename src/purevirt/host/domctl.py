@@ -166,6 +166,11 @@ def _destroydomain(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, unio
     return b""
 
 
+def _setdomainhandle(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union: bytes) -> bytes:
+    domain.handle = union[:16]
+    return b""
+
+
 def _max_mem(hv: Hypervisor, memory: CallerMemory, domain: SimDomain, union: bytes) -> bytes:
     kib = structs.MAX_MEM.at(hv.interface).unpack(union)["max_memkb"]
     hv.set_max_memory(domain.id, min(kib, MAX_PAGES * 4))
@@ -196,6 +201,7 @@ _HANDLERS: dict[int, Callable[[Hypervisor, CallerMemory, SimDomain, bytes], byte
     Domctl.PAUSEDOMAIN: _pausedomain,
     Domctl.UNPAUSEDOMAIN: _unpausedomain,
     Domctl.RESUMEDOMAIN: _resumedomain,
+    Domctl.SETDOMAINHANDLE: _setdomainhandle,
     Domctl.DESTROYDOMAIN: _destroydomain,
     Domctl.MAX_MEM: _max_mem,
     Domctl.MAX_VCPUS: max_vcpus,

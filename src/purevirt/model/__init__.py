@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         GuestCapabilities,
         HostCapabilities,
     )
-    from purevirt.model.definitions import Definition
+    from purevirt.model.definitions import Definition, DefinitionText
     from purevirt.model.devices import AttachedDevice, BlockDevice, BlockStats, Interface, InterfaceStats
     from purevirt.model.events import Event, EventKind, EventSource
     from purevirt.model.jobs import Job, JobKind, JobState
@@ -52,6 +52,7 @@ __all__ = [
     "Channel",
     "CpuPool",
     "Definition",
+    "DefinitionText",
     "DomainCapabilities",
     "DomainInfo",
     "DomainRef",
@@ -88,7 +89,7 @@ _LATER = {
     **dict.fromkeys(
         ("Capabilities", "DomainCapabilities", "GuestCapabilities", "HostCapabilities"), "capabilities"
     ),
-    **dict.fromkeys(("Definition",), "definitions"),
+    **dict.fromkeys(("Definition", "DefinitionText"), "definitions"),
     **dict.fromkeys(
         ("AttachedDevice", "BlockDevice", "BlockStats", "Interface", "InterfaceStats"), "devices"
     ),

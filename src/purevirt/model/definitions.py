@@ -5,7 +5,7 @@ from __future__ import annotations
 from purevirt._typing import TYPE_CHECKING, NamedTuple
 from purevirt.model.domain import DomainRef, DomainType, uuid_of
 
-__all__ = ["Definition"]
+__all__ = ["Definition", "DefinitionText"]
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -42,3 +42,14 @@ class Definition(NamedTuple):
     def ref(self) -> DomainRef:
         """Whom it defines, by UUID."""
         return DomainRef(self.handle, None, self.name)
+
+
+class DefinitionText(NamedTuple):
+    """A definition as it was written, in the `format` that `purevirt.formats` has a name for.
+
+    `revision` is the definition's; 0 for what is no definition, such as a saved domain's description.
+    """
+
+    text: str
+    format: str
+    revision: int

@@ -32,6 +32,10 @@ class EventKind(enum.StrEnum):
     """It has shut down, and is still there. Detail: poweroff, reboot, suspend …"""
     RENAMED = "renamed"
     """Detail: the name before."""
+    DEFINED = "defined"
+    """The daemon remembers it from now on, or remembers something else. Detail: added, updated."""
+    UNDEFINED = "undefined"
+    """The daemon has forgotten it."""
     DEVICES = "devices"
     """Devices were added or taken away. Detail: of which kind."""
     CHANGED = "changed"
@@ -89,6 +93,8 @@ _LIBVIRT: dict[EventKind, tuple[int, dict[str, int], int]] = {
     EventKind.SHUTDOWN: (6, {"poweroff": 0, "reboot": 0}, 0),
     EventKind.CRASHED: (8, {}, 0),
     EventKind.RENAMED: (0, {}, 2),
+    EventKind.DEFINED: (0, {"added": 0, "updated": 1}, 0),
+    EventKind.UNDEFINED: (1, {}, 0),
 }
 
 

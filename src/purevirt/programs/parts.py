@@ -23,6 +23,7 @@ from purevirt.daemons.xenstored import Rings, Server, Shell, state
 from purevirt.errors import ChannelUnavailable
 from purevirt.host.bus import Bus
 from purevirt.host.bus_server import BusServer
+from purevirt.host.dom0files import write_boot_id
 from purevirt.host.guests import Guests
 from purevirt.host.hypercall_server import HypercallServer
 from purevirt.host.hypervisor import Hypervisor
@@ -121,6 +122,7 @@ class HypervisorPart:
             raise
         self._hypervisor, self._bus, self._guests = hypervisor, bus, Guests(hypervisor, bus)
         self._hypercalls, self._server = hypercalls, server
+        write_boot_id(self._root)
 
     async def stop(self) -> None:
         hypercalls, server, guests = self._hypercalls, self._server, self._guests

@@ -123,6 +123,16 @@ class HypercallClient(HypercallReads):
         call = changes.resume_domain(self._space(), self.interface, domid)
         await self._change(call, "resume_domain", domid, timeout, {errno.EINVAL: _OWN})
 
+    async def set_domain_handle(
+        self, domid: int, handle: bytes, *, timeout: float | None = CHANGE_TIMEOUT
+    ) -> None:
+        """Give it another handle: 16 bytes, those of its UUID. Xen does not mind if another domain has the same."""
+        self._may_change("set_domain_handle", domid)
+        if len(handle) != 16:
+            raise _invalid(f"a handle has 16 bytes, not {len(handle)}", "set_domain_handle", domid)
+        call = changes.set_domain_handle(self._space(), self.interface, domid, handle)
+        await self._change(call, "set_domain_handle", domid, timeout)
+
     async def send_trigger(
         self, domid: int, trigger: int, vcpu: int = 0, *, timeout: float | None = CHANGE_TIMEOUT
     ) -> None:

@@ -19,15 +19,18 @@ __all__ = [
     "groups",
     "handle",
     "integer",
+    "long_text",
     "mode",
     "read_arguments",
     "seconds",
     "text",
     "trigger",
+    "words",
 ]
 
 _WIDEST = 1 << 63
 _LONGEST = 4096
+LONGEST_TEXT = 1 << 16
 _MISSING = object()
 
 
@@ -94,6 +97,21 @@ def text(value: object) -> str:
     except UnicodeEncodeError:
         raise ValueError(f"must be text, and {_shown(value)} holds half a character") from None
     return value
+
+
+def long_text(value: object) -> str:
+    """As `text`, but for its length: descriptions are long."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise ValueError(f"must be text of at most {LONGEST_TEXT} characters")
+    for start in range(0, len(value), _LONGEST):
+        text(value[start : start + _LONGEST])
+    return value
+
+
+def words(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not 0 < len(value) <= _LONGEST:
+        raise ValueError(f"must be a list of words, not {_shown(value)}")
+    return tuple(text(item) for item in value)
 
 
 def handle(value: object) -> bytes:

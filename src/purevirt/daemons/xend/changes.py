@@ -26,6 +26,7 @@ async def _resume(work: Work) -> None:
 
 async def _destroy(work: Work) -> None:
     await work.toolstack.destroy(work.info)
+    await work.manager.ended(work.info)
 
 
 async def _shutdown(work: Work) -> Later | None:
@@ -61,7 +62,13 @@ async def _set_scheduler_parameters(work: Work) -> None:
 
 
 async def _rename(work: Work) -> None:
-    await work.toolstack.rename(work.info, work.arguments["name"])
+    name = work.arguments["name"]
+    await work.toolstack.rename(work.info, name)
+    await work.manager.renamed(work.info.handle, name)
+
+
+async def _rename_inactive(work: Work) -> None:
+    await work.manager.rename_inactive(work.ref.handle, work.arguments["name"])
 
 
 async def _send_sysrq(work: Work) -> None:
@@ -120,7 +127,12 @@ CHANGES: Mapping[str, Operation] = {
         cap=Argument(args.integer, None),
     ),
     "rename": Operation(
-        Role.OPERATOR, _rename, True, {"name": Argument(args.text)}, Done(EventKind.RENAMED, _old_name)
+        Role.OPERATOR,
+        _rename,
+        True,
+        {"name": Argument(args.text)},
+        Done(EventKind.RENAMED, _old_name),
+        inactive=_rename_inactive,
     ),
     "send_sysrq": _change(_send_sysrq, "send_sysrq", key=Argument(args.text)),
     "inject_nmi": _change(_inject_nmi, "inject_nmi"),

@@ -8,11 +8,11 @@ which may be anybody's, and devices that other domains serve take an admin.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping
 
 from purevirt.daemons.xend import arguments as args
 from purevirt.daemons.xend.arguments import Argument
+from purevirt.daemons.xend.managed.descriptions import device_needs_admin
 from purevirt.daemons.xend.work import Done, Later, Operation, Work
 from purevirt.errors import Denied, Unsupported
 from purevirt.formats import device_text
@@ -53,18 +53,8 @@ async def _admit(work: Work, operation: str, device: Disk | Interface) -> None:
     """Denied names the field that takes an admin."""
     if work.caller.role >= Role.ADMIN:
         return
-    field = None
-    if device.script is not None and device.script != "vif-bridge":
-        field = f"script {device.script!r}"
-    elif device.backend_domain is not None:
-        field = f"backend domain {device.backend_domain!r}"
-    elif (
-        isinstance(device, Disk)
-        and device.source is not None
-        and not await asyncio.to_thread(_below, work.driver.root, work.roots, device.source)
-    ):
-        where = f"below {' or '.join(work.roots)}" if work.roots else "below any directory for that"
-        field = f"source {device.source!r}, which is not {where},"
+    root, roots = work.driver.root, work.roots
+    field = await asyncio.to_thread(lambda: next(device_needs_admin(device, root, roots), None))
     if field is not None:
         raise Denied(
             f"{operation}: {field} takes the role admin, and the caller has only "
@@ -75,27 +65,9 @@ async def _admit(work: Work, operation: str, device: Disk | Interface) -> None:
         )
 
 
-def _below(root: str, roots: tuple[str, ...], source: str) -> bool:
-    """Where it leads to counts: whoever may write there could have put a link."""
-    path = os.path.realpath(root + source)
-    return any(path.startswith(os.path.realpath(root + allowed) + "/") for allowed in roots)
-
-
 def _change(operation: str, handler: Callable[[Work], Awaitable[object]], **more: Argument) -> Operation:
-    arguments = {"device": Argument(_long_text), "format": Argument(args.text, None), **more}
+    arguments = {"device": Argument(args.long_text), "format": Argument(args.text, None), **more}
     return Operation(Role.OPERATOR, handler, True, arguments, Done(EventKind.CHANGED, lambda work: operation))
-
-
-_LONGEST = 1 << 16
-
-
-def _long_text(value: object) -> str:
-    """As `arguments.text`, but for its length: XML is long."""
-    if isinstance(value, str) and len(value) <= _LONGEST:
-        for start in range(0, len(value), 4096):
-            args.text(value[start : start + 4096])
-        return value
-    raise ValueError(f"must be a device as text of at most {_LONGEST} characters")
 
 
 DEVICE_CHANGES: Mapping[str, Operation] = {

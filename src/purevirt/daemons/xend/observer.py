@@ -79,6 +79,7 @@ class Observer:
         self._owed_to_listener = False  # a look has failed, for what a watch told
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
+        self.on_look: Callable[[list[DomainInfo]], None] | None = None
         journal.on_waiting = self._begin_polling
 
     async def start(self) -> None:
@@ -174,9 +175,14 @@ class Observer:
         elif (seen := self._known.get(key)) is not None:
             if kind is EventKind.RENAMED:
                 self._known[key] = seen._replace(name=name)
-            elif kind in (EventKind.SUSPENDED, EventKind.RESUMED):
-                ran = seen.ran or kind is EventKind.RESUMED
+            elif kind in (EventKind.SUSPENDED, EventKind.RESUMED, EventKind.STARTED):
+                ran = seen.ran or kind is not EventKind.SUSPENDED
                 self._known[key] = seen._replace(paused=kind is EventKind.SUSPENDED, ran=ran)
+
+    def made(self, info: DomainInfo) -> None:
+        """xend has made it, and tells the journal itself."""
+        if self._known is not None and info.domid is not None:
+            self._known[info.domid, info.handle] = _seen(info)
 
     async def look(self, source: EventSource) -> None:
         """Compare the domains with what they were. Raises what the driver raises."""
@@ -194,6 +200,8 @@ class Observer:
                 key for key, seen in now.items() if seen.name is None and key not in (self._known or ())
             ]:
                 del now[key]  # it is being built, and is introduced when it has a name
+            if self.on_look is not None:
+                self.on_look(infos)
             if self._known is None:
                 self._known = now
                 return

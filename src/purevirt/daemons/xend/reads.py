@@ -5,13 +5,14 @@ They go to the driver without any lock: a domain that is being changed can be lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from purevirt.daemons.xend import arguments as args
 from purevirt.daemons.xend.arguments import Argument
 from purevirt.daemons.xend.work import Operation, Work
-from purevirt.errors import Denied
-from purevirt.model import STATS_GROUPS, Caller, Event, Role
+from purevirt.drivers.xen.inactive import info_of
+from purevirt.errors import Denied, NoSuchDomain
+from purevirt.model import STATS_GROUPS, Caller, DomainInfo, DomainRef, Event, Role
 
 __all__ = ["LONGEST_WAIT", "READS"]
 
@@ -35,6 +36,42 @@ def _about(method: str, /, **arguments: Argument) -> Operation:
         return await getattr(work.driver, method)(work.ref, *[work.arguments[key] for key in arguments])
 
     return Operation(Role.READER, handler, True, arguments)
+
+
+def _known(field: str) -> Callable[[Work], Awaitable[object]]:
+    """What is known of a domain that does not run, from its definition."""
+
+    async def handler(work: Work) -> object:
+        info = info_of(work.manager.catalogue.find(work.ref))
+        return (info.state, info.reason) if field == "state" else getattr(info, field)
+
+    return handler
+
+
+async def _known_info(work: Work) -> DomainInfo:
+    return info_of(work.manager.catalogue.find(work.ref))
+
+
+async def _no_id(work: Work) -> None:
+    return None
+
+
+async def _lookup_name(work: Work) -> DomainRef:
+    try:
+        return await work.driver.lookup_name(work.arguments["name"])
+    except NoSuchDomain:
+        if (known := work.manager.catalogue.named(work.arguments["name"])) is None:
+            raise
+        return known.ref
+
+
+async def _lookup_uuid(work: Work) -> DomainRef:
+    try:
+        return await work.driver.lookup_uuid(work.arguments["handle"])
+    except NoSuchDomain:
+        if (known := work.manager.catalogue.get(work.arguments["handle"])) is None:
+            raise
+        return known.ref
 
 
 async def _journal(work: Work) -> list[Event]:
@@ -84,16 +121,16 @@ READS: Mapping[str, Operation] = {
     "list_domains": _driver("list_domains"),
     "count_domains": _driver("count_domains"),
     "lookup_id": _driver("lookup_id", domid=Argument(args.integer)),
-    "lookup_name": _driver("lookup_name", name=Argument(args.text)),
-    "lookup_uuid": _driver("lookup_uuid", handle=Argument(args.handle)),
+    "lookup_name": Operation(Role.READER, _lookup_name, False, {"name": Argument(args.text)}),
+    "lookup_uuid": Operation(Role.READER, _lookup_uuid, False, {"handle": Argument(args.handle)}),
     "domain_stats": _driver("domain_stats", groups=Argument(args.groups, STATS_GROUPS)),
     # One domain
-    "domid": _about("domid"),
-    "domain_name": _about("domain_name"),
-    "domain_type": _about("domain_type"),
-    "domain_state": _about("domain_state"),
-    "domain_info": _about("domain_info"),
-    "max_memory": _about("max_memory"),
+    "domid": _about("domid")._replace(inactive=_no_id),
+    "domain_name": _about("domain_name")._replace(inactive=_known("name")),
+    "domain_type": _about("domain_type")._replace(inactive=_known("type")),
+    "domain_state": _about("domain_state")._replace(inactive=_known("state")),
+    "domain_info": _about("domain_info")._replace(inactive=_known_info),
+    "max_memory": _about("max_memory")._replace(inactive=_known("max_memory_kib")),
     "vcpus": _about("vcpus"),
     "description": Operation(
         Role.READER,

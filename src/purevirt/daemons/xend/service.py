@@ -11,6 +11,7 @@ All paths are below `root` on a simulated host, and may be others: `settings` ha
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -20,18 +21,28 @@ from purevirt.channels.xend import CALL_PATH
 from purevirt.daemons.rostore.server import ReadOnlyStore, served
 from purevirt.daemons.xend import access, audit, http, sockets
 from purevirt.daemons.xend.classic import ClassicFace
+from purevirt.daemons.xend.config_store import FILE, Database
 from purevirt.daemons.xend.http import Handler, Request, Response
 from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.link import Link
+from purevirt.daemons.xend.managed import startup
+from purevirt.daemons.xend.managed.keeper import Keeper
+from purevirt.daemons.xend.managed.manager import Manager
+from purevirt.daemons.xend.managed.policies import Slowing
 from purevirt.daemons.xend.named_calls import NamedCalls
 from purevirt.daemons.xend.rpc import Rpc
 from purevirt.daemons.xend.settings import Setting, Settings, changes, effective
 from purevirt.daemons.xend.supervisor import Supervisor
+from purevirt.daemons.xend.toolstack.builder import Builder
 from purevirt.daemons.xend.toolstack.native import NativeToolstack
+from purevirt.daemons.xend.toolstack.simulated import SimulatedBuilder
+from purevirt.daemons.xend.toolstack.xl import XlBuilder
 from purevirt.errors import ChannelUnavailable, Closed, ConnectError
 from purevirt.model import Caller, Role
 
 __all__ = ["Service"]
+
+_log = logging.getLogger(__name__)
 
 _GRACE = 5.0  # for requests that are being worked on when the daemon is ended
 
@@ -51,6 +62,8 @@ class Service:
         self._doorman = access.Doorman(settings.reader_group, settings.operator_group)
         self.supervisor = Supervisor(self.link, self._toolstack, self._audit, Journal())
         self.supervisor.roots = settings.roots
+        self._state = settings.below(settings.state)
+        self.database = Database(f"{self._state}/{FILE}")
         self.read_only_store: ReadOnlyStore | None = None
         self._servers: list[http.Server] = []
         self._root = root
@@ -71,8 +84,11 @@ class Service:
         stack.callback(claim.release)
         await self.link.open()
         stack.push_async_callback(self.link.close)
+        manager = await self._remember()
         await self.supervisor.observer.start()
         stack.push_async_callback(self.supervisor.stop)
+        stack.push_async_callback(manager.stop, _GRACE)
+        await startup.resolve(manager, Keeper(manager))
         if self.settings.read_only_store and not served(self._root):
             store = ReadOnlyStore(self._root)
             await store.start()
@@ -86,6 +102,45 @@ class Service:
         if self.settings.tcp:
             anybody = access.Doorman(anonymous=Role.READER).caller_of
             await self._serve(sockets.listen_tcp(self.settings.tcp), handler, anybody)
+        if self.settings.autostart:
+            await startup.begin_autostart(manager)
+
+    async def _remember(self) -> Manager:
+        """What the daemon knows of its earlier lives."""
+        supervisor = self.supervisor
+        opened = await self.database.open()
+        self._stack.push_async_callback(self.database.close)
+        if opened.aside is not None:
+            _log.error(
+                "the state was damaged (%s); it is kept as %s, and %d definitions of it were taken over",
+                opened.lost,
+                opened.aside,
+                opened.rescued,
+            )
+        if opened.read_only is not None:
+            _log.error("nothing can be kept: %s", opened.read_only)
+        manager = supervisor.manager = Manager(
+            self.link,
+            self._toolstack,
+            self._builder(),
+            self.database,
+            supervisor.locks,
+            supervisor.observer,
+            supervisor.journal,
+            state=self._state,
+        )
+        self._use(manager, self.settings)
+        return manager
+
+    def _builder(self) -> Builder:
+        if self._root:
+            return SimulatedBuilder(self.link, patience=self.settings.backend_wait)
+        return XlBuilder(self.link, self._toolstack)
+
+    def _use(self, manager: Manager, settings: Settings) -> None:
+        manager.jobs.parallel = settings.parallel_jobs
+        manager.jobs.deadline = settings.job_deadline
+        manager.slowing = Slowing(settings.restart_count, settings.restart_seconds, settings.restart_slowdown)
 
     async def _listen(self, path: str, mode: int, handler: Handler) -> None:
         path = self.settings.below(path)
@@ -124,6 +179,8 @@ class Service:
             self._doorman.regroup(now.reader_group, now.operator_group)
         self._toolstack.vcpu_wait, self._toolstack.backend_wait = now.vcpu_wait, now.backend_wait
         self.supervisor.roots = now.roots
+        if self.supervisor.manager is not None:
+            self._use(self.supervisor.manager, now)
         if now.audit != old.audit:
             self._audit.move(now.below(now.audit))
         return changes(now, new)

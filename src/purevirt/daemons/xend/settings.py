@@ -68,14 +68,7 @@ DEFAULTS = Settings()
 PENDING = frozenset(
     (
         "rest",
-        "autostart",
         "on_host_shutdown",
-        "restart_count",
-        "restart_seconds",
-        "restart_slowdown",
-        "parallel_jobs",
-        "job_deadline",
-        "state",
     )
 )
 """The fields that nothing uses yet."""

@@ -14,6 +14,7 @@ looked for again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Mapping
@@ -25,6 +26,7 @@ from purevirt.daemons.xend.deadlines import done_by
 from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.link import Link
 from purevirt.daemons.xend.locks import Locks
+from purevirt.daemons.xend.managed.manager import Manager
 from purevirt.daemons.xend.observer import Observer
 from purevirt.daemons.xend.operations import OPERATIONS
 from purevirt.daemons.xend.toolstack.base import Toolstack
@@ -38,6 +40,7 @@ from purevirt.errors import (
     NoSuchDomain,
     Timeout,
     Unsupported,
+    WrongState,
     XenError,
 )
 from purevirt.model import Caller, DomainInfo, DomainRef, EventSource, Role
@@ -62,6 +65,8 @@ class Supervisor:
         self.journal = journal
         self.roots: tuple[str, ...] = ()
         """Directories below which operators may name files."""
+        self.manager: Manager | None = None
+        """Supervision, from when it has begun."""
         self.locks = Locks()
         self.observer = Observer(link, journal, self.locks)
         self._toolstack = toolstack
@@ -110,7 +115,9 @@ class Supervisor:
         driver = self._driver(operation) if found.needs_host else None
         limit = _limit(found, values, timeout)
         end = self._loop.time() + limit
-        work = Work(caller, driver, self._toolstack, self.journal, values, end, domain, None, self.roots)
+        work = Work(
+            caller, driver, self._toolstack, self.journal, values, end, domain, None, self.roots, self.manager
+        )
         if not found.changes:
             return await self._within(self._look(found, work), operation, work, limit, 0.0)
         if not detached:
@@ -160,7 +167,24 @@ class Supervisor:
     async def _look(self, found: Operation, work: Work) -> object:
         if found.about_domain and work.domain is not None and not work.domain.handle:
             work = work._replace(domain=await self._resolve(work))
-        return await found.handler(work)
+        try:
+            return await found.handler(work)
+        except NoSuchDomain as error:
+            return await self._inactive(found, work, error)
+
+    async def _inactive(self, found: Operation, work: Work, error: NoSuchDomain) -> object:
+        """The domain is not there: it may be defined. The error, if it is not."""
+        manager = self.manager
+        if manager is None or not found.about_domain or work.domain is None:
+            raise error
+        known = manager.catalogue.get(work.domain.handle)
+        if known is None:
+            raise error
+        if found.inactive is None:
+            raise WrongState(
+                f"domain {known.name} is not running", operation=error.operation, domain=known.name
+            ) from None
+        return await found.inactive(work._replace(domain=known.ref))
 
     async def _within(
         self, coro: Coroutine[Any, Any, object], operation: str, work: Work, limit: float, grace: float
@@ -193,7 +217,11 @@ class Supervisor:
         about = [work.domain]
         result, message = "cancelled", None
         try:
-            coro = self._change(found, operation, work, about)
+            coro = (
+                self._alone(found, work, about)
+                if found.alone
+                else self._change(found, operation, work, about)
+            )
             value = await self._within(coro, operation, work, limit, _GRACE)
             result = "done"
             return value
@@ -215,10 +243,24 @@ class Supervisor:
                 seconds=time.monotonic() - start,
             )
 
+    async def _alone(self, found: Operation, work: Work, about: list[DomainRef | None]) -> object:
+        """What finds its locks itself. A domain that it is about is there, or defined."""
+        if found.about_domain:
+            ref = work.ref if work.ref.handle else await self._resolve(work)
+            with contextlib.suppress(NoSuchDomain):
+                ref = (await work.driver.domain_info(ref)).ref
+            work = work._replace(domain=ref)
+            about[0] = ref
+        return await found.handler(work)
+
     async def _change(
         self, found: Operation, operation: str, work: Work, about: list[DomainRef | None]
     ) -> object:
-        info = await self._identify(work)
+        try:
+            info = await self._identify(work)
+        except NoSuchDomain as error:
+            ref = work.ref if work.ref.handle else await self._resolve(work)
+            return await self._inactive(found, work._replace(domain=ref), error)
         about[0] = info.ref
         if info.domid == 0 and work.caller.role < Role.ADMIN:
             raise Denied(
@@ -254,7 +296,13 @@ class Supervisor:
         domain = work.ref
         if domain.domid is None:
             assert domain.name is not None
-            return await work.driver.lookup_name(domain.name)
+            try:
+                return await work.driver.lookup_name(domain.name)
+            except NoSuchDomain:
+                known = None if self.manager is None else self.manager.catalogue.named(domain.name)
+                if known is None:
+                    raise
+                return known.ref
         found = await work.driver.lookup_id(domain.domid)
         if domain.name is not None and domain.name != found.name:
             raise NoSuchDomain(

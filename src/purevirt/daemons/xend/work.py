@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from purevirt.daemons.xend.arguments import Argument
 from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.toolstack.base import Toolstack
 from purevirt.drivers.xen.driver import XenDriver
 from purevirt.model import Caller, DomainInfo, DomainRef, EventKind, Role
+
+if TYPE_CHECKING:
+    from purevirt.daemons.xend.managed.manager import Manager
 
 __all__ = ["Done", "Later", "Operation", "Work"]
 
@@ -31,6 +34,13 @@ class Work(NamedTuple):
     domain: DomainRef | None
     changing: DomainInfo | None
     roots: tuple[str, ...] = ()
+    supervision: Manager | None = None
+
+    @property
+    def manager(self) -> Manager:
+        """Supervision, and all that is remembered."""
+        assert self.supervision is not None
+        return self.supervision
 
     @property
     def driver(self) -> XenDriver:
@@ -70,7 +80,10 @@ class Done(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """A line of the table. `done` is there for changes, and only for them."""
+    """A line of the table. `done` is there for changes of a domain that is there; what changes something else, or
+    finds its locks itself, is done `alone`, and written down as well. `inactive` is what is done where the domain is
+    defined and does not run; None: that is an error.
+    """
 
     role: Role
     handler: Callable[[Work], Awaitable[object]]
@@ -78,8 +91,10 @@ class Operation(NamedTuple):
     arguments: Mapping[str, Argument] = {}
     done: Done | None = None
     needs_host: bool = True
+    alone: bool = False
+    inactive: Callable[[Work], Awaitable[object]] | None = None
 
     @property
     def changes(self) -> bool:
-        """Whether it takes a lock and is written down."""
-        return self.done is not None
+        """Whether it is written down."""
+        return self.done is not None or self.alone

@@ -34,6 +34,7 @@ __all__ = [
     "remote_shutdown",
     "resume_domain",
     "send_trigger",
+    "set_domain_handle",
     "set_vcpu_affinity",
     "unpause_domain",
 ]
@@ -59,6 +60,11 @@ def destroy_domain(space: Layout, versions: Interface, domid: int) -> Hypercall:
 def resume_domain(space: Layout, versions: Interface, domid: int) -> Hypercall:
     """Takes a shutdown back: the guest goes on after its shutdown call. EINVAL: the caller's own domain."""
     return domctl(space, versions, Domctl.RESUMEDOMAIN, domid)
+
+
+def set_domain_handle(space: Layout, versions: Interface, domid: int, handle: bytes) -> Hypercall:
+    """Gives it another handle, of 16 bytes."""
+    return domctl(space, versions, Domctl.SETDOMAINHANDLE, domid, handle)
 
 
 def max_mem(space: Layout, versions: Interface, domid: int, kib: int) -> Hypercall:

@@ -6,7 +6,7 @@
 from purevirt.daemons.xend.config_store.database import Database, Opened
 from purevirt.daemons.xend.config_store.rows import Stored, Supervised
 
-__all__ = ["PATH", "Database", "Opened", "Stored", "Supervised"]
+__all__ = ["FILE", "Database", "Opened", "Stored", "Supervised"]
 
-PATH = "/var/lib/purevirt/xend.db"
-"""Where it is, below the host's root."""
+FILE = "xend.db"
+"""Its name, in the directory that the settings name."""

@@ -36,6 +36,7 @@ __all__ = [
     "put_definition",
     "put_supervised",
     "set_meta",
+    "set_saved",
 ]
 
 JOBS_KEPT = 1000
@@ -140,6 +141,11 @@ def put_definition(connection: sqlite3.Connection, stored: Stored) -> None:
 def forget_definition(connection: sqlite3.Connection, handle: bytes) -> None:
     """Remove it, if it is there."""
     connection.execute("DELETE FROM definitions WHERE uuid = ?", (handle,))
+
+
+def set_saved(connection: sqlite3.Connection, handle: bytes, path: str | None) -> None:
+    """Say where the state is that it goes on from, if there is a definition."""
+    connection.execute("UPDATE definitions SET saved = ? WHERE uuid = ?", (path, handle))
 
 
 # --- supervised domains

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 
 from purevirt.channels.xenstore.client import Transaction
+from purevirt.daemons.xend.toolstack import records
 from purevirt.daemons.xend.toolstack.base import Host, living, not_domain_0, shown
 from purevirt.errors import DomainExists, InvalidConfig, NoSuchDomain
 from purevirt.model import DomainInfo
+from purevirt.model.domain import uuid_of
 
 __all__ = ["check_name", "rename"]
 
@@ -68,3 +70,26 @@ async def rename(host: Host, domain: DomainInfo, name: str) -> None:
         await tx.write_many(values)
 
     await host.store.transaction(body)
+
+
+async def set_aside(host: Host, domain: DomainInfo, name: str, handle: bytes) -> None:
+    """Give a domain that has stopped another name and another handle, so that its own can be made again.
+
+    Source: libxl_domain_preserve of libxl.
+    """
+    assert domain.domid is not None
+    home, vm = f"/local/domain/{domain.domid}", f"/vm/{uuid_of(handle)}"
+    await host.hypercalls.set_domain_handle(domain.domid, handle)
+
+    async def body(tx: Transaction) -> None:
+        await tx.write_many(
+            [
+                (f"{home}/name", name),
+                (f"{home}/vm", vm),
+                (f"{vm}/name", name),
+                (f"{vm}/uuid", str(uuid_of(handle))),
+            ]
+        )
+
+    await host.store.transaction(body)
+    records.move(domain, handle, host.root)

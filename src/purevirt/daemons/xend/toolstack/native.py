@@ -81,6 +81,9 @@ class NativeToolstack:
     async def rename(self, domain: DomainInfo, name: str) -> None:
         await naming.rename(self._host, domain, name)
 
+    async def set_aside(self, domain: DomainInfo, name: str, handle: bytes) -> None:
+        await naming.set_aside(self._host, domain, name, handle)
+
     async def send_sysrq(self, domain: DomainInfo, key: str) -> None:
         await power.send_sysrq(self._host, domain, key)
 

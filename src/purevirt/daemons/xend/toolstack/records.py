@@ -13,8 +13,9 @@ import os
 
 from purevirt.channels.files.libxl import record_path
 from purevirt.model import DomainInfo
+from purevirt.model.domain import uuid_of
 
-__all__ = ["DIRECTORY", "beside", "forget", "replace", "write"]
+__all__ = ["DIRECTORY", "beside", "forget", "move", "replace", "write"]
 
 DIRECTORY = "/var/lib/xen"
 
@@ -40,6 +41,14 @@ def write(root: str, domid: int, uuid: str, text: str) -> None:
     path = record_path(root, domid, uuid)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     replace(path, text)
+
+
+def move(domain: DomainInfo, handle: bytes, root: str) -> None:
+    """Keep the records of a domain that has another handle from now on under that one."""
+    assert domain.domid is not None
+    old = record_path(root, domain.domid, str(domain.uuid))
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(old, record_path(root, domain.domid, str(uuid_of(handle))))
 
 
 def forget(domain: DomainInfo, root: str) -> None:

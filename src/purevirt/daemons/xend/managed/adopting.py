@@ -1,0 +1,55 @@
+"""Taking over a domain that somebody else has made: `purevirt adopt`.
+
+From then on the daemon answers for it. An `xl` that waits for its end would do the same, so it is ended first;
+libvirt's daemon cannot be asked to let go of a domain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from purevirt.daemons.xend.config_store import Supervised
+from purevirt.daemons.xend.managed.manager import Manager
+from purevirt.daemons.xend.toolstack import others
+from purevirt.errors import WrongState
+from purevirt.formats import conversion
+from purevirt.model import DomainRef
+
+__all__ = ["adopt"]
+
+
+async def adopt(manager: Manager, ref: DomainRef) -> None:
+    """Answer for it. WrongState: the daemon does so already, or libvirt's does."""
+    async with manager.hold(ref.handle):
+        info = await manager.running(ref, "adopt")
+        name = info.name or str(info.domid)
+        if info.domid == 0:
+            raise WrongState("adopt: Domain 0 is where this daemon runs", operation="adopt", domain=name)
+        if manager.supervised.get(info.handle) is not None:
+            raise WrongState(
+                f"adopt: the Xen daemon answers for domain {name} already", operation="adopt", domain=name
+            )
+        if not manager.link.root and await asyncio.to_thread(others.libvirt_has, name):
+            raise WrongState(
+                f"adopt: libvirt's daemon answers for domain {name}", operation="adopt", domain=name
+            )
+        found = await manager.link.driver.description(info.ref, False, True)
+        text = conversion.format(found.description, "xml").text()
+        if not manager.link.root:
+            for pid in await asyncio.to_thread(others.waiters, name):
+                await others.end_waiter(pid)
+        row = Supervised(
+            info.handle,
+            name,
+            info.domid,
+            manager.boot,
+            "running",
+            None,
+            None,
+            None,
+            0,
+            manager.clock(),
+            "xml",
+            text,
+        )
+        await manager.supervised.put(row)

@@ -1,0 +1,121 @@
+"""Domains go: to a file, to another host. And their memory is dumped.
+
+A domain on its way out is "leaving", with where to as its action, so that the daemon's next life can tell whether it
+has left: then its state is in the file, or else it goes on here and the file is not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from purevirt.daemons.xend.config_store import Supervised, rows
+from purevirt.daemons.xend.managed.finishing import to_its_end
+from purevirt.daemons.xend.managed.jobs import Step
+from purevirt.daemons.xend.managed.manager import Manager
+from purevirt.daemons.xend.toolstack.builder import Dump, Migration
+from purevirt.model import DomainInfo, DomainRef, EventKind
+
+__all__ = ["SAVE", "dump", "managed_save_path", "migrate", "save", "stay"]
+
+SAVE, MANAGED, MIGRATE = "save ", "managed-save ", "migrate "
+"""What a row's action begins with; what follows is the file, or the host."""
+
+
+def managed_save_path(manager: Manager, handle: bytes) -> str:
+    """Where the managed save of a domain is."""
+    return f"{manager.state}/save/{DomainRef(handle).uuid}.save"
+
+
+async def save(manager: Manager, step: Step, ref: DomainRef, path: str | None) -> None:
+    """The work of a job: to a file, or (None) to where the daemon finds it when the domain is started again."""
+    async with manager.hold(ref.handle):
+        info = await manager.running(ref, "save")
+        managed = path is None
+        if path is None:
+            path = managed_save_path(manager, ref.handle)
+            manager.prepare(path)
+        await _leave(
+            manager,
+            info,
+            (MANAGED if managed else SAVE) + path,
+            manager.builder.save(info, path, step.report),
+        )
+        await to_its_end(saved(manager, ref.handle, path if managed else None))
+        manager.tell(EventKind.STOPPED, info, "saved")
+
+
+async def saved(manager: Manager, handle: bytes, managed: str | None) -> None:
+    """It is gone, and its state is in a file: answer for it no more. A managed save is its definition's."""
+    if managed is None:
+        await manager.supervised.forget(handle)
+        return
+    await manager.supervised.forget(handle, lambda db: rows.set_saved(db, handle, managed), durable=True)
+    manager.catalogue.saved(handle, True)
+
+
+async def migrate(manager: Manager, step: Step, ref: DomainRef, where: Migration) -> None:
+    """The work of a job."""
+    async with manager.hold(ref.handle):
+        info = await manager.running(ref, "migrate")
+        await _leave(manager, info, MIGRATE + where.host, manager.builder.migrate(info, where, step.report))
+        await to_its_end(_migrated(manager, info))
+
+
+async def _migrated(manager: Manager, info: DomainInfo) -> None:
+    manager.tell(EventKind.STOPPED, info, "migrated")
+    row = manager.supervised.get(info.handle)
+    here = await manager.active(info.handle)
+    if here is None or row is None or not row.text:
+        await manager.supervised.forget(info.handle)
+        return
+    # It has moved to the host that it was on.
+    await manager.supervised.put(row._replace(phase="running", action=None, domid=here.domid))
+
+
+async def dump(manager: Manager, step: Step, ref: DomainRef, path: str, how: Dump) -> None:
+    """The work of a job."""
+    async with manager.hold(ref.handle):
+        info = await manager.running(ref, "dump")
+        await manager.builder.dump(info, path, how, step.report)
+        if how.crash:
+            await to_its_end(manager.supervised.forget(ref.handle))
+            manager.tell(EventKind.STOPPED, info, "crash")
+
+
+async def _leave(manager: Manager, info: DomainInfo, action: str, work: Awaitable[None]) -> None:
+    """Let it go; if it cannot, it stays as it was. A domain that nobody answers for has a row meanwhile."""
+    old = manager.supervised.get(info.handle)
+    if old is None:
+        old = Supervised(
+            info.handle,
+            info.name or str(info.domid),
+            info.domid,
+            manager.boot,
+            "running",
+            None,
+            None,
+            None,
+            0,
+            None,
+            "",
+            "",
+        )
+    try:
+        await manager.supervised.put(old._replace(phase="leaving", action=action))
+    except BaseException:
+        if hasattr(work, "close"):
+            work.close()
+        raise
+    try:
+        await work
+    except BaseException:
+        await to_its_end(stay(manager, old))
+        raise
+
+
+async def stay(manager: Manager, row: Supervised) -> None:
+    """It has not left."""
+    if row.text:
+        await manager.supervised.put(row._replace(phase="running", action=None))
+    else:
+        await manager.supervised.forget(row.handle)

@@ -1,0 +1,188 @@
+"""The daemon comes back: what its last life left undone is finished or undone, and said; and domains that start by
+themselves do so, once for each life of the host.
+
+Hypervisor and store say what there is; the database says what was meant. What is found:
+
+    building   nothing of it may stay: it is ended; a restart is begun again
+    made       it is let run
+    leaving    it is gone, and its state is whole: it has left. It is there: it goes on here
+    ending     its policy is carried out from where it stopped
+    waiting    the restart goes on
+    running    it runs on; or it has stopped, and its policy is carried out now; or it is gone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+
+from purevirt.daemons.xend.config_store import Supervised, rows
+from purevirt.daemons.xend.managed import building, leaving
+from purevirt.daemons.xend.managed.jobs import Step
+from purevirt.daemons.xend.managed.keeper import Keeper
+from purevirt.daemons.xend.managed.manager import Manager
+from purevirt.errors import OperationError, XenError
+from purevirt.model import DomainInfo, JobKind, JobState
+
+__all__ = ["AT_SHUTDOWN", "begin_autostart", "boot_id", "resolve"]
+
+AT_SHUTDOWN = "host-shutdown"
+"""The reason of a row whose domain was running when its host was shut down: it is started with the host again."""
+
+_BOOT = "/proc/sys/kernel/random/boot_id"
+_AUTOSTARTED = "autostarted"
+
+_log = logging.getLogger(__name__)
+
+
+def boot_id(root: str) -> str:
+    """Which life of the host this is. OperationError."""
+    path = root + _BOOT
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError as error:
+        raise OperationError(f"{path}: {(error.strerror or str(error)).lower()}", path=path) from error
+
+
+async def resolve(manager: Manager, keeper: Keeper) -> None:
+    """Bring memory and host into agreement."""
+    manager.boot = await asyncio.to_thread(boot_id, manager.link.root)
+    await manager.catalogue.load()
+    await manager.supervised.load()
+    unfinished = await manager.jobs.load()
+    handles = {job.uuid.bytes for job in unfinished} | {
+        row.handle for row in manager.supervised.all() if row.phase in ("building", "leaving")
+    }
+    for handle in handles:
+        with _told("what was under way of a domain could not be ended"):
+            await manager.builder.abandon(handle)
+    became: dict[bytes, str] = {}
+    restarts: list[Supervised] = []
+    for row in manager.supervised.all():
+        try:
+            async with manager.hold(row.handle):
+                became[row.handle] = await _resolved(manager, keeper, row, restarts)
+        except (XenError, OSError) as error:
+            became[row.handle] = f"could not be resolved: {error}"
+            _log.error("domain %s: %s", row.name, became[row.handle])
+    for job in unfinished:
+        text = became.get(job.uuid.bytes, "nothing of it was left to be done or undone")
+        message = f"the Xen daemon ended in the middle of it; {text}"
+        _log.warning("job %d (%s of domain %s): %s", job.id, job.kind.value, job.name, message)
+        await manager.jobs.ended(job.id, JobState.INTERRUPTED, None, message)
+    for row in restarts:
+        await keeper.begin_restart(row)
+
+
+async def _resolved(manager: Manager, keeper: Keeper, row: Supervised, restarts: list[Supervised]) -> str:
+    """Resolve one, whose lock is held; what became of it, in words."""
+    info = await manager.active(row.handle, row.domid) if row.boot == manager.boot else None
+    if row.phase == "building":
+        return await _building(manager, row, restarts)
+    if row.phase == "leaving":
+        return await _leaving(manager, row, info)
+    if row.boot != manager.boot:
+        if row.reason != AT_SHUTDOWN:
+            await manager.supervised.forget(row.handle)
+        return "the host has been started anew since"
+    if row.phase == "made":
+        if info is None:
+            await manager.supervised.forget(row.handle)
+            return "the domain was made, and is gone"
+        await building.let_run(manager, row, info, "booted")
+        return f"the domain runs, with the id {info.domid}"
+    if row.phase in ("ending", "waiting"):
+        if row.due is not None:
+            restarts.append(row)
+            return "the restart goes on"
+        if info is not None:
+            await keeper.end(row, info, None)
+        await manager.supervised.forget(row.handle)
+        return f"the domain was ended, as its policy says ({row.action})"
+    if info is None:
+        await manager.supervised.forget(row.handle)
+        return "the domain is gone"
+    return f"the domain is there, with the id {info.domid}"
+
+
+async def _building(manager: Manager, row: Supervised, restarts: list[Supervised]) -> str:
+    """A domain in it has no id yet: whatever has the UUID and never ran is what was being built."""
+    info = await manager.active(row.handle) if row.boot == manager.boot else None
+    if info is not None and _has_run(info):
+        await manager.supervised.put(row._replace(phase="running", domid=info.domid, action=None, due=None))
+        return f"the domain runs, with the id {info.domid}"
+    if info is not None:
+        await manager.toolstack.destroy(info)
+    if row.due is not None and row.boot == manager.boot:
+        restarts.append(await manager.supervised.put(row._replace(phase="waiting", domid=None)))
+        return "what was made of it was undone; it is begun again"
+    await manager.supervised.forget(row.handle)
+    return "what was made of it was undone"
+
+
+async def _leaving(manager: Manager, row: Supervised, info: DomainInfo | None) -> str:
+    word, _, where = (row.action or "").partition(" ")
+    word += " "
+    if info is not None:
+        if word != leaving.MIGRATE:
+            with contextlib.suppress(OSError):
+                os.unlink(where)  # the domain goes on, so its state is out of date
+        await leaving.stay(manager, row)
+        return "it was undone: the domain is here as before"
+    if word == leaving.MIGRATE:
+        await manager.supervised.forget(row.handle)
+        return "the domain is gone: it should be where it was sent"
+    try:
+        await manager.builder.inspect(where)
+    except XenError as error:
+        await manager.supervised.forget(row.handle)
+        return f"the domain is gone, and its state is not whole: {error}"
+    await leaving.saved(manager, row.handle, where if word == leaving.MANAGED else None)
+    return f"it was done: the state is in {where}"
+
+
+def _has_run(info: DomainInfo) -> bool:
+    return "p" not in (info.flags or "") or bool(info.cpu_time_ns)
+
+
+@contextlib.contextmanager
+def _told(what: str):  # type: ignore[no-untyped-def]
+    try:
+        yield
+    except XenError as error:
+        _log.error("%s: %s", what, error)
+
+
+# --- domains that start by themselves
+
+
+async def begin_autostart(manager: Manager) -> None:
+    """Begin a job for each, in their order; once for each life of the host."""
+    known = await manager.database.run(lambda db: rows.meta(db, _AUTOSTARTED), changes=False)
+    if known == manager.boot:
+        return
+    stopped = {row.handle for row in manager.supervised.all() if row.reason == AT_SHUTDOWN}
+    wanted = [
+        definition
+        for definition in manager.catalogue.all()
+        if definition.autostart or definition.handle in stopped
+    ]
+    for definition in sorted(wanted, key=lambda known: (known.autostart_order, known.name)):
+        if definition.handle in stopped:
+            await manager.supervised.forget(definition.handle)
+        if await manager.active(definition.handle) is not None:
+            continue
+
+        async def work(step: Step, handle: bytes = definition.handle) -> None:
+            await building.start(manager, step, handle, False, False)
+
+        with contextlib.ExitStack() as stack, _told(f"domain {definition.name} is not started"):
+            stack.enter_context(manager.catalogue.claim(definition.name, definition.handle))
+            await manager.jobs.begin(JobKind.START, definition.handle, definition.name, work, holding=stack)
+    for handle in stopped:
+        await manager.supervised.forget(handle)
+    with _told("that domains were started with the host is not kept"):
+        await manager.database.run(lambda db: rows.set_meta(db, _AUTOSTARTED, manager.boot))
