@@ -86,6 +86,7 @@ _LIBVIRT: dict[EventKind, tuple[int, dict[str, int], int]] = {
             "watchdog": 2,
             "migrated": 3,
             "suspend": 4,
+            "saved": 4,
             "failed": 5,
         },
         0,
