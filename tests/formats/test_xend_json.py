@@ -24,6 +24,8 @@ from purevirt.model import (
     Caller,
     Capabilities,
     CpuPool,
+    Definition,
+    DefinitionText,
     DomainCapabilities,
     DomainInfo,
     DomainRef,
@@ -38,6 +40,9 @@ from purevirt.model import (
     HypervisorVersion,
     Interface,
     InterfaceStats,
+    Job,
+    JobKind,
+    JobState,
     NodeInfo,
     NumaCell,
     Role,
@@ -85,7 +90,34 @@ DISK = BlockDevice("xvda", 51712, "/dev/vg/web", "disk", "raw", "phy", False, 0,
 NIC = Interface("vif3.0", 0, "00:16:3e:11:22:33", "bridge", "xenbr0", None, None, 0, True)
 EVENT = Event(7, 1.5, EventSource.XEND, EventKind.CHANGED, 3, UUID(bytes=HANDLE), "web", "set_memory", None)
 
+DEFINITION = Definition(bytes(range(16)), "web", 3, "xml", DomainType.PVH, 65536, 131072, 1, 2, True, 5, True)
+TEXT = DefinitionText('name = "web"\n', "xen-xl", 2)
+JOB = Job(
+    7,
+    JobKind.START,
+    UUID(int=5),
+    "web",
+    JobState.FAILED,
+    12,
+    1.5,
+    2.25,
+    0.5,
+    "checking",
+    4,
+    "NoMemory",
+    "too little",
+    1000,
+)
+JOBS = ("start", "create", "save", "managed_save", "restore", "dump", "migrate", "job", "job_cancel")
+
 VALUES: dict[str, list[Any]] = {
+    "list_definitions": [[], [DEFINITION]],
+    "jobs": [[], [JOB]],
+    "job_log": [[], ["12:00:00 checking"]],
+    **dict.fromkeys(("definition", "define"), [DEFINITION]),
+    **dict.fromkeys(("definition_text", "saved_description"), [TEXT]),
+    **dict.fromkeys(("undefine", "set_autostart", "managed_save_remove", "adopt"), [None]),
+    **dict.fromkeys(JOBS, [JOB, Job(1, JobKind.SAVE, UUID(int=5), "web", JobState.RUNNING, 0, 1.0)]),
     "version": [HypervisorVersion(4, 17, ".5", 21, 21, "compiler"), HypervisorVersion(4, 17)],
     "hostname": ["dom0"],
     "node_info": [NodeInfo("x86_64", "some CPU", 1, 2, 3, 4, 5, 6, 7), NodeInfo(*[None] * 9)],

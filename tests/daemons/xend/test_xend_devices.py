@@ -170,7 +170,7 @@ def test_what_an_operator_may_give(tmp_path: Path) -> None:
             assert [line["result"] for line in xend.audit()][-1] == "denied"
             made = await _attached(host.store, xend, DISK)
             assert made.name == "xvdb"
-            with pytest.raises(InvalidConfig, match="must be a device as text"):
+            with pytest.raises(InvalidConfig, match="must be text of at most 65536 characters"):
                 await xend.call("attach_device", "test", by=ADMIN, device="x" * 70000)
 
     asyncio.run(main())

@@ -131,10 +131,12 @@ def test_the_command_line_counts_more_than_the_file_after_a_reload_too() -> None
     options = ("--reader-group", "root", "--log-level", "warning", "--log-format", "text")
     with running(JOURNAL + 'level = "debug"\n', *options) as daemon:
         daemon.hears()
-        daemon.reload('[log]\nlevel = "info"\n[jobs]\nparallel = 2\n')
+        daemon.reload('[log]\nlevel = "info"\n[supervision]\non_host_shutdown = "none"\n')
         daemon.hears()
         assert daemon.hears()["READY"] == "1"
-        assert daemon.logs().endswith(" warning xend: jobs.parallel is set, and nothing uses it yet")
+        assert daemon.logs().endswith(
+            " warning xend: supervision.on_host_shutdown is set, and nothing uses it yet"
+        )
 
 
 def test_the_watchdog_is_told_nothing_while_the_store_is_gone() -> None:
