@@ -1,7 +1,8 @@
 """The journal: the last events of this host, in memory, for those who ask for what is newer than they know.
 
-What xend did is in it exactly; what others did, as far as the observer saw it. `seq` counts from 1 with the daemon's
-start. Who asks for more than is kept, or knows numbers from before a restart, gets a LOST event first.
+What xend did is in it exactly; what others did, as far as the observer saw it. `seq` goes on over the daemon's lives
+(`managed.eventlog` keeps it). Who asks for more than is kept, or knows numbers that were never given, gets a LOST event
+first.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Journal:
         self._waiters: set[asyncio.Future[None]] = set()
         self._closed = False
         self.on_waiting: Callable[[], None] | None = None
+        self.on_event: Callable[[Event], None] | None = None
+        self.kept = kept
 
     @property
     def last(self) -> int:
@@ -59,8 +62,15 @@ class Journal:
             self._last, self._clock(), source, kind, domid, uuid, name, detail, *libvirt_codes(kind, detail)
         )
         self._events.append(event)
+        if self.on_event is not None:
+            self.on_event(event)
         self._wake()
         return event
+
+    def restore(self, events: list[Event], last: int) -> None:
+        """Go on after these, which an earlier life of the daemon has noted; `last` is the highest number it gave."""
+        self._events.extend(events)
+        self._last = last
 
     def close(self) -> None:
         """Nobody waits any longer: the daemon ends."""

@@ -58,6 +58,10 @@ class Notifier:
         """The daemon ends."""
         self._send("STOPPING=1", _status("ending"))
 
+    def longer(self, seconds: float) -> None:
+        """The end takes at least so much longer: the manager is not to give up."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
     def status(self, status: str) -> None:
         """What a person should know."""
         self._send(_status(status))

@@ -184,6 +184,14 @@ class Observer:
         if self._known is not None and info.domid is not None:
             self._known[info.domid, info.handle] = _seen(info)
 
+    def noticed(self, info: DomainInfo) -> None:
+        """Somebody else has looked at a domain whose lock he holds: note what has happened to it."""
+        if self._known is not None and info.domid is not None:
+            key = info.domid, info.handle
+            before, now = self._known.get(key), _seen(info)
+            self._compare(EventSource.HYPERVISOR, key, before, now, "unknown")
+            self._known[key] = now if before is None else _on_top(now, before)
+
     async def look(self, source: EventSource) -> None:
         """Compare the domains with what they were. Raises what the driver raises."""
         async with self._looking:

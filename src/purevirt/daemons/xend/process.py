@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from purevirt.daemons.xend import access, logs, settings_file, sockets
+from purevirt.daemons.xend.managed import hostshutdown
 from purevirt.daemons.xend.notify import Notifier
 from purevirt.daemons.xend.service import Service
 from purevirt.daemons.xend.settings import DEFAULTS, PENDING, Setting, Settings, changes
@@ -24,6 +25,8 @@ from purevirt.daemons.xend.watchdog import Watchdog
 from purevirt.errors import XenError
 
 __all__ = ["Options", "Process", "run"]
+
+_EXTENSION = 10.0  # seconds between two requests for more time
 
 _log = logging.getLogger(__name__)
 
@@ -57,9 +60,21 @@ class Process:
         self._mention(None)
 
     async def stop(self) -> None:
-        """End, and say so."""
+        """End, and say so. When the whole host is going down, its domains are seen to first."""
         self._notifier.stopping()
+        if await hostshutdown.going_down():
+            asking = asyncio.create_task(self._ask_for_time())
+            try:
+                await self.service.see_domains_off()
+            finally:
+                asking.cancel()
         await self.service.stop()
+
+    async def _ask_for_time(self) -> None:
+        """Saving a domain takes as long as its memory is large."""
+        while True:
+            self._notifier.longer(3 * _EXTENSION)
+            await asyncio.sleep(_EXTENSION)
 
     def reload(self) -> None:
         """Read the settings again, and do as they say. Never raises."""

@@ -25,7 +25,8 @@ from purevirt.daemons.xend.config_store import FILE, Database
 from purevirt.daemons.xend.http import Handler, Request, Response
 from purevirt.daemons.xend.journal import Journal
 from purevirt.daemons.xend.link import Link
-from purevirt.daemons.xend.managed import startup
+from purevirt.daemons.xend.managed import hostshutdown, startup
+from purevirt.daemons.xend.managed.eventlog import EventLog
 from purevirt.daemons.xend.managed.keeper import Keeper
 from purevirt.daemons.xend.managed.manager import Manager
 from purevirt.daemons.xend.managed.policies import Slowing
@@ -102,8 +103,7 @@ class Service:
         if self.settings.tcp:
             anybody = access.Doorman(anonymous=Role.READER).caller_of
             await self._serve(sockets.listen_tcp(self.settings.tcp), handler, anybody)
-        if self.settings.autostart:
-            await startup.begin_autostart(manager)
+        await startup.begin_autostart(manager, self.settings.autostart)
 
     async def _remember(self) -> Manager:
         """What the daemon knows of its earlier lives."""
@@ -130,6 +130,9 @@ class Service:
             state=self._state,
         )
         self._use(manager, self.settings)
+        log = EventLog(self.database, supervisor.journal)
+        await log.load()
+        self._stack.push_async_callback(log.close)
         return manager
 
     def _builder(self) -> Builder:
@@ -184,6 +187,11 @@ class Service:
         if now.audit != old.audit:
             self._audit.move(now.below(now.audit))
         return changes(now, new)
+
+    async def see_domains_off(self) -> None:
+        """The host is going down: do with its domains what the settings say."""
+        if self.supervisor.manager is not None:
+            await hostshutdown.see_domains_off(self.supervisor.manager, self.settings.on_host_shutdown)
 
     async def prove(self, timeout: float) -> None:
         """Show that it is of use: it accepts connections, and hypervisor and store answer within `timeout` seconds.

@@ -65,12 +65,7 @@ class Settings(NamedTuple):
 
 DEFAULTS = Settings()
 
-PENDING = frozenset(
-    (
-        "rest",
-        "on_host_shutdown",
-    )
-)
+PENDING = frozenset(("rest",))
 """The fields that nothing uses yet."""
 
 _LONGEST = 4096

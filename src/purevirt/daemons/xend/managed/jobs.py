@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from purevirt.daemons.xend.config_store import Database, rows
 from purevirt.daemons.xend.logs import about
+from purevirt.daemons.xend.managed.finishing import to_its_end
 from purevirt.errors import InvalidConfig, OperationError, Timeout, WrongState, XenError
 from purevirt.model import Job, JobKind, JobState
 from purevirt.model.domain import uuid_of
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 class _Entry:
     """A job that is in memory: how it is, its task, who waits for news, and the lines that are not written yet."""
 
-    __slots__ = ("cancelled", "count", "job", "lines", "task", "told", "waiters")
+    __slots__ = ("cancelled", "count", "ending", "job", "lines", "task", "told", "waiters")
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -41,6 +42,7 @@ class _Entry:
         self.count = 0
         self.told = 0.0
         self.cancelled = False
+        self.ending = False
 
 
 class Step:
@@ -247,7 +249,8 @@ class Jobs:
                 error = OperationError(
                     f"{job.kind.value} met a fault of the daemon's: {type(found).__name__}: {found}"
                 )
-            await self.ended(entry.job.id, state, error)
+            entry.ending = True
+            await to_its_end(self.ended(entry.job.id, state, error))
 
     async def ended(
         self, number: int, state: JobState, error: XenError | None, message: str | None = None
@@ -262,7 +265,6 @@ class Jobs:
             )
         elif state is JobState.INTERRUPTED:
             kind = "Interrupted"
-        entry.task = None
         done = 1.0 if state is JobState.DONE else entry.job.progress
         if text is not None:
             self._line(entry, text)
@@ -285,7 +287,7 @@ class Jobs:
         except OperationError as problem:
             _log.error("how job %d ended is not kept: %s", number, problem)
             entry.lines = lines
-        entry.job = final
+        entry.job, entry.task = final, None
         self._at_work.pop(final.uuid.bytes, None)
         self._wake(entry)
         if self.on_end is not None:
@@ -327,7 +329,7 @@ class Jobs:
     def cancel(self, number: int) -> Job:
         """Have one give up, and undo what it has begun. WrongState: it has ended. As it is now."""
         entry = self._find(number)
-        if entry.task is None:
+        if entry.task is None or entry.ending:
             raise WrongState(f"job {number} has ended already ({entry.job.state.value})")
         entry.cancelled = True
         entry.task.cancel()

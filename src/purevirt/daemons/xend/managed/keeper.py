@@ -75,6 +75,7 @@ class Keeper:
                     return
                 if row.phase == "kept" or not _stopped(info):
                     return
+                manager.observer.noticed(info)
                 row = await self._decided(row, info)
                 if row.phase == "ending" and row.due is None:
                     await self.end(row, info, None)

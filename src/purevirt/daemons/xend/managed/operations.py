@@ -349,7 +349,7 @@ def _read(
     role: Role = Role.READER,
     **arguments: Argument,
 ) -> Operation:
-    return Operation(role, handler, about, arguments, needs_host=False)
+    return Operation(role, handler, about, arguments, needs_host=about)
 
 
 def _change(

@@ -84,9 +84,10 @@ async def _resolved(manager: Manager, keeper: Keeper, row: Supervised, restarts:
         return await _building(manager, row, restarts)
     if row.phase == "leaving":
         return await _leaving(manager, row, info)
+    if row.reason == AT_SHUTDOWN and info is None:
+        return "it is started again"
     if row.boot != manager.boot:
-        if row.reason != AT_SHUTDOWN:
-            await manager.supervised.forget(row.handle)
+        await manager.supervised.forget(row.handle)
         return "the host has been started anew since"
     if row.phase == "made":
         if info is None:
@@ -159,16 +160,16 @@ def _told(what: str):  # type: ignore[no-untyped-def]
 # --- domains that start by themselves
 
 
-async def begin_autostart(manager: Manager) -> None:
-    """Begin a job for each, in their order; once for each life of the host."""
+async def begin_autostart(manager: Manager, enabled: bool) -> None:
+    """Begin a job for each, in their order, if that is `enabled`, and once for each life of the host; and for those
+    that ran when the host was shut down."""
     known = await manager.database.run(lambda db: rows.meta(db, _AUTOSTARTED), changes=False)
-    if known == manager.boot:
-        return
+    due = enabled and known != manager.boot
     stopped = {row.handle for row in manager.supervised.all() if row.reason == AT_SHUTDOWN}
     wanted = [
         definition
         for definition in manager.catalogue.all()
-        if definition.autostart or definition.handle in stopped
+        if (due and definition.autostart) or definition.handle in stopped
     ]
     for definition in sorted(wanted, key=lambda known: (known.autostart_order, known.name)):
         if definition.handle in stopped:
@@ -184,5 +185,7 @@ async def begin_autostart(manager: Manager) -> None:
             await manager.jobs.begin(JobKind.START, definition.handle, definition.name, work, holding=stack)
     for handle in stopped:
         await manager.supervised.forget(handle)
+    if known == manager.boot:
+        return
     with _told("that domains were started with the host is not kept"):
         await manager.database.run(lambda db: rows.set_meta(db, _AUTOSTARTED, manager.boot))
