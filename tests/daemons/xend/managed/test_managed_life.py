@@ -104,6 +104,7 @@ def test_a_crash_is_answered_by_the_policy(host: testing.Host, policy: str, goes
 def test_a_domain_is_preserved(host: testing.Host) -> None:
     async def work(xend: Daemon) -> None:
         job = await xend.done("create", text=f'{WEB}on_crash = "preserve"\n')
+        assert job.domid is not None
         host.crash(job.domid)
         await xend.until_event(EventKind.CRASHED, "web")
         await xend.settled()
@@ -119,6 +120,7 @@ def test_a_domain_is_preserved(host: testing.Host) -> None:
 def test_a_domain_is_put_aside_and_made_again(host: testing.Host) -> None:
     async def work(xend: Daemon) -> None:
         job = await xend.done("create", text=f'{WEB}on_crash = "rename-restart"\n')
+        assert job.domid is not None
         host.crash(job.domid)
         await xend.until_event(EventKind.STARTED, "web", times=2)
         await xend.settled()
