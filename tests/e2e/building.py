@@ -62,6 +62,11 @@ def output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
+def processes() -> list[str]:
+    """Every `xl` there is: those that wait for other tests' domains as well."""
+    return output("pgrep", "-a", "xl").splitlines()
+
+
 def left() -> list[str]:
     """Everything in Domain 0 that has to do with a domain: processes, loop devices, nodes, libxl's files, runs."""
     shared = {"/libxl", "/vm", "/local/domain", "/local/domain/0/backend"}
@@ -75,9 +80,7 @@ def left() -> list[str]:
     ours = (
         node for node in nodes if node.startswith(wanted) and not node.startswith("/local/domain/0/control")
     )
-    return sorted(
-        [*output("pgrep", "-a", "xl").splitlines(), *output("losetup", "-a").splitlines(), *files, *ours]
-    )
+    return sorted([*processes(), *output("losetup", "-a").splitlines(), *files, *ours])
 
 
 class Steps:
@@ -90,6 +93,7 @@ class Steps:
         self.hasty = XlBuilder(link, self.toolstack, deadline=8)
         self.seen: dict[str, Seen] = {}
         self.said: list[tuple[str | None, float | None]] = []
+        self.others = set(processes())
 
     def report(self, step: str | None, done: float | None) -> None:
         self.said.append((step, done))
@@ -103,7 +107,7 @@ class Steps:
             seen = {"error": error.kind, "message": str(error)}
             if isinstance(error, InvalidConfig):
                 seen["problems"] = error.problems
-        seen["xl"] = output("pgrep", "-a", "xl")
+        seen["xl"] = "\n".join(line for line in processes() if line not in self.others)
         seen["seconds"] = round(time.monotonic() - began, 1)
         self.seen[name] = seen
         print(f"{name}: {seen}", file=sys.stderr, flush=True)
@@ -323,6 +327,15 @@ async def hang(link: Link) -> None:
     await XlBuilder(link, NativeToolstack(link)).create(HANGING, report)
 
 
+async def in_the_end(before: list[str]) -> list[str]:
+    """What is there that was not, or the reverse: the kernel lets go of a loop device when udev has looked at it."""
+    end = time.monotonic() + 10
+    while (found := sorted(set(left()) ^ set(before))) and time.monotonic() < end:
+        pause = await asyncio.create_subprocess_exec("sleep", "0.2")
+        await pause.wait()
+    return found
+
+
 async def main() -> None:
     link = Link("")
     await link.open()
@@ -341,7 +354,7 @@ async def main() -> None:
         await steps.saved(domid)
     if "moving" in sys.argv:
         await steps.moved()
-    steps.seen["end"] = {"left": sorted(set(left()) ^ set(before))}
+    steps.seen["end"] = {"left": await in_the_end(before)}
     await link.close()
     print(json.dumps(steps.seen))
 
