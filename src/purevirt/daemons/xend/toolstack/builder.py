@@ -1,8 +1,8 @@
 """What the supervisor asks of whoever makes domains of descriptions, and what a builder tells meanwhile.
 
-Two implementations are there: `xl`, which has that program build on a real host, and `simulated`, which builds domains of
-a simulated host by hypercalls. A builder of our own can take `xl`'s place later: nothing here says how it is done. What
-concerns a domain that exists already is `base.Toolstack`'s, whoever built it.
+Two implementations are there: `xl`, which has that program build on a real host, and `simulated`, which builds domains
+of a simulated host by hypercalls. A builder of our own can take `xl`'s place later: nothing here says how it is done.
+What concerns a domain that exists already is `base.Toolstack`'s, whoever built it.
 
 A domain that was made is complete and has never run: paused, its devices set up, its nodes in the store. The supervisor
 holds the lock of the domain's UUID, has checked that name and UUID are free, and lets the domain run. Whatever goes
