@@ -131,11 +131,11 @@ def test_the_command_line_counts_more_than_the_file_after_a_reload_too() -> None
     options = ("--reader-group", "root", "--log-level", "warning", "--log-format", "text")
     with running(JOURNAL + 'level = "debug"\n', *options) as daemon:
         daemon.hears()
-        daemon.reload('[log]\nlevel = "info"\n[supervision]\non_host_shutdown = "none"\n')
+        daemon.reload('[log]\nlevel = "info"\n[access]\noperator_group = "nobody-has-this"\n')
         daemon.hears()
         assert daemon.hears()["READY"] == "1"
         assert daemon.logs().endswith(
-            " warning xend: supervision.on_host_shutdown is set, and nothing uses it yet"
+            " warning xend: there is no group 'nobody-has-this': nobody is in it until it is made"
         )
 
 

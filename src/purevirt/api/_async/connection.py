@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from purevirt import _version
@@ -11,7 +11,7 @@ from purevirt._typing import TYPE_CHECKING
 from purevirt.api import uri as uris
 from purevirt.drivers.xen.open import is_dom0, open_driver
 from purevirt.errors import Closed, NoSuchDomain
-from purevirt.model import STATS_GROUPS, Access
+from purevirt.model import STATS_GROUPS, Access, DomainRef
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -25,18 +25,22 @@ if TYPE_CHECKING:
         Caller,
         Capabilities,
         CpuPool,
+        Definition,
+        DefinitionText,
         DomainCapabilities,
         DomainInfo,
-        DomainRef,
         DomainStats,
         DomainType,
         EventKind,
         HypervisorVersion,
+        Job,
         NodeInfo,
         NumaCell,
         Route,
         Scheduler,
     )
+
+    Progress = Callable[[Job], object]
 
 __all__ = ["AsyncConnection", "open_async", "open_async_read_only"]
 
@@ -247,18 +251,119 @@ class AsyncConnection:
 
         return AsyncDomain(self, ref)
 
-    async def domain_infos(self) -> list[DomainInfo]:
-        """Id, name, UUID, type, state, memory, vCPUs and CPU time of all active domains, by id.
+    async def domain_infos(self, *, inactive: bool = False) -> list[DomainInfo]:
+        """Id, name, UUID, type, state, memory, vCPUs and CPU time of all active domains, by id; with `inactive`, then
+        those that are defined and do not run, by name.
 
         One hypercall, plus one pipelined write for names that are not known yet. A name may lag a rename by the
         time a store event takes. Read-only: from the store, without state and CPU time.
         """
-        return await self._driver.list_domains()
+        infos = await self._driver.list_domains()
+        if not inactive:
+            return infos
+        from purevirt.drivers.xen.inactive import info_of
 
-    async def domains(self) -> list[AsyncDomain]:
-        """All active domains, by id (`virConnectListAllDomains`)."""
-        driver = self._driver
-        return [self._domain(info.ref) for info in await driver.list_domains()]
+        there = {info.handle for info in infos}
+        defined = await self._driver.list_definitions()
+        return infos + [info_of(known) for known in defined if known.handle not in there]
+
+    async def domains(self, *, inactive: bool = False) -> list[AsyncDomain]:
+        """All active domains, by id (`virConnectListAllDomains`); with `inactive`, then those that are defined and do
+        not run, by name."""
+        return [self._domain(info.ref) for info in await self.domain_infos(inactive=inactive)]
+
+    async def definitions(self) -> list[Definition]:
+        """What the Xen daemon remembers of domains, by name, whether they run or not. Xen daemon."""
+        return await self._driver.list_definitions()
+
+    async def define(
+        self,
+        text: str,
+        *,
+        format: str | None = None,  # noqa: A002 - as everywhere
+        revision: int | None = None,
+        timeout: float | None = None,
+    ) -> AsyncDomain:
+        """Have a domain remembered, or remembered otherwise than before (`virDomainDefineXML`). Xen daemon.
+
+        `text` is a description in any format of `purevirt.formats` (None: the one it looks like). With a `revision`
+        the definition must be of that one (Conflict: somebody else has changed it meanwhile). ConfigError,
+        InvalidConfig (`problems`), DomainExists: the name or the UUID is another domain's; Denied names the field that
+        this user may not set.
+        """
+        found = await self._driver.define(text, format, revision, timeout=timeout)
+        return self._domain(found.ref)
+
+    async def create(
+        self,
+        text: str,
+        *,
+        format: str | None = None,  # noqa: A002 - as everywhere
+        paused: bool = False,
+        progress: Progress | None = None,
+        wait: bool = True,
+        deadline: float | None = None,
+    ) -> AsyncDomain:
+        """Make a domain that is not remembered when it has ended (`virDomainCreateXML`). Xen daemon.
+
+        As `define`, and as a domain's `start`.
+        """
+        return await self._made(await self._driver.create(text, format, paused, deadline), progress, wait)
+
+    async def restore(
+        self,
+        path: str,
+        *,
+        text: str | None = None,
+        format: str | None = None,  # noqa: A002 - as everywhere
+        paused: bool = False,
+        progress: Progress | None = None,
+        wait: bool = True,
+        deadline: float | None = None,
+    ) -> AsyncDomain:
+        """Let a domain go on from a file that its `save` has written (`virDomainRestoreFlags`). Xen daemon.
+
+        `text` is another description than the one in the file, such as with disks at other places.
+        """
+        job = await self._driver.restore(path, text, format, paused, deadline)
+        return await self._made(job, progress, wait)
+
+    async def saved_description(self, path: str) -> DefinitionText:
+        """The description in a file that `save` has written (`virDomainSaveImageGetXMLDesc`). Xen daemon."""
+        return await self._driver.saved_description(path)
+
+    async def _made(self, job: Job, progress: Progress | None, wait: bool) -> AsyncDomain:
+        if wait:
+            from purevirt.api import _waiting
+
+            job = await _waiting.waited(self._driver, job, progress)
+        return self._domain(DomainRef(job.uuid.bytes, job.domid, job.name))
+
+    # --- jobs
+
+    async def jobs(self, *, active: bool = False) -> list[Job]:
+        """The Xen daemon's jobs that are kept, the oldest first; or only those that are under way."""
+        return await self._driver.jobs(active)
+
+    async def job(self, job: Job | int) -> Job:
+        """A job as it is now. InvalidConfig: there is none with that number."""
+        return await self._driver.job(_number(job))
+
+    async def wait_for_job(self, job: Job | int, *, progress: Progress | None = None) -> Job:
+        """Wait until a job has ended; what it met is raised. `progress` is called with each look at it."""
+        from purevirt.api import _waiting
+
+        return await _waiting.waited(self._driver, await self._driver.job(_number(job)), progress)
+
+    async def cancel_job(self, job: Job | int) -> Job:
+        """Have a job give up, and undo what it has begun (`virDomainAbortJob`). WrongState: it has ended."""
+        return await self._driver.job_cancel(_number(job))
+
+    async def job_log(self, job: Job | int) -> list[str]:
+        """A job's log: a line for each step, with the time of day (UTC)."""
+        return await self._driver.job_log(_number(job))
+
+    # --- which domain
 
     async def count_domains(self) -> int:
         """How many domains are active, Domain 0 included (`virConnectNumOfDomains`)."""
@@ -281,11 +386,11 @@ class AsyncConnection:
         return self._domain(await self._driver.lookup_id(domid))
 
     async def lookup_by_name(self, name: str) -> AsyncDomain:
-        """The active domain with this name (`virDomainLookupByName`). NoSuchDomain, DomainAmbiguous."""
+        """The domain with this name (`virDomainLookupByName`), active or defined. NoSuchDomain, DomainAmbiguous."""
         return self._domain(await self._driver.lookup_name(name))
 
     async def lookup_by_uuid(self, uuid: UUID | str) -> AsyncDomain:
-        """The active domain with this UUID (`virDomainLookupByUUID`). NoSuchDomain, DomainAmbiguous."""
+        """The domain with this UUID (`virDomainLookupByUUID`), active or defined. NoSuchDomain, DomainAmbiguous."""
         if isinstance(uuid, str):
             from uuid import UUID
 
@@ -316,8 +421,12 @@ class AsyncConnection:
             return await self.lookup_by_name(text)
         except NoSuchDomain:
             raise NoSuchDomain(
-                f"no active domain has the id, name or UUID {text!r}", operation="lookup", domain=text
+                f"no domain has the id, name or UUID {text!r}", operation="lookup", domain=text
             ) from None
+
+
+def _number(job: Job | int) -> int:
+    return job if isinstance(job, int) else job.id
 
 
 async def _open(uri: str | None, access: Access, timeout: float) -> AsyncConnection:

@@ -1,12 +1,17 @@
 # Generated from _async/domain.py by tools/generate_sync.py: never edit this file, run `make generate`.
-"""One domain, through the connection it was found on."""
+"""One domain, through the connection it was found on.
+
+Its class has four halves: what is read is here; `changes`, `devices` and `lifecycle` have what is done to it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from purevirt._run import run_blocking
 from purevirt._typing import TYPE_CHECKING
+from purevirt.api._sync.changes import Changes
+from purevirt.api._sync.devices import Devices
+from purevirt.api._sync.lifecycle import Lifecycle
+from purevirt.errors import NoSuchDomain
 from purevirt.model import (
     BlockDevice,
     BlockStats,
@@ -21,52 +26,17 @@ from purevirt.model import (
 )
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from purevirt.api._sync.connection import Connection
-    from purevirt.drivers.base import Driver
-    from purevirt.model import AttachedDevice, SchedulerParameters, ShutdownMode, Trigger, VcpuCount
+    from purevirt.model import SchedulerParameters
     from purevirt.model.description import DomainDescription, LiveDescription
 __all__ = ["Domain"]
 
 
-class Domain:
+class Domain(Lifecycle, Devices, Changes):
     """A domain. It is its UUID; the id it had when last seen is a hint that every call checks.
 
     A domain that has gone raises NoSuchDomain, one that shares its UUID with another active one (during a migration
     to the same host) DomainAmbiguous once its id is no longer the one first seen.
     """
-
-    def __init__(self, connection: Connection, ref: DomainRef) -> None:
-        self._connection = connection
-        self._ref = ref
-
-    def __repr__(self) -> str:
-        return (
-            f"<{type(self).__name__} {self._ref.name or '(no name)'} {self._ref.uuid} id={self._ref.domid}>"
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Domain):
-            return NotImplemented
-        return self._ref.handle == other._ref.handle and self._connection is other._connection
-
-    def __hash__(self) -> int:
-        return hash(self._ref.handle)
-
-    @property
-    def connection(self) -> Connection:
-        """The connection it was found on."""
-        return self._connection
-
-    @property
-    def uuid(self) -> UUID:
-        """Its UUID: Xen's handle (`virDomainGetUUID`). Domain 0's is all zeros."""
-        return self._ref.uuid
-
-    @property
-    def _driver(self) -> Driver:
-        return self._connection._driver
 
     def id(self) -> int | None:
         """Its id now (`virDomainGetID`); None if it is not active."""
@@ -108,12 +78,24 @@ class Domain:
     def description(self, *, live: bool = True, security_info: bool = False) -> DomainDescription:
         """What would make another domain like it: libxl's record, with what is true now. Hypervisor; read-only: store.
 
-        With `live` False: the record alone, as it was made, if libxl made it. `security_info`: with passwords; Denied
-        if this user may not see them. ConfigError if the record makes no sense. Without root and without the Xen
-        daemon there is no record, and the store says nothing of how it boots.
+        With `live` False: its definition, which its next start goes by, if it has one; else the record alone, as it was
+        made, if libxl made it. Of a domain that does not run it is its definition in any case. `security_info`: with
+        passwords; Denied if this user may not see them. ConfigError if the record makes no sense. Without root and
+        without the Xen daemon there is no record, and the store says nothing of how it boots.
         """
+        if not live and self._connection.has_daemon:
+            try:
+                return self._described(security_info)
+            except NoSuchDomain:
+                pass
         found = run_blocking(self._driver.description(self._ref, live, security_info))
         return found.description
+
+    def _described(self, security_info: bool) -> DomainDescription:
+        from purevirt.formats import conversion
+
+        known = run_blocking(self._driver.definition_text(self._ref, security_info))
+        return conversion.parse(known.text, known.format, file="definition").description
 
     def live_description(self) -> LiveDescription:
         """What it was given when it started: its console's terminal, its screen's port, its interfaces' names here."""
@@ -122,12 +104,15 @@ class Domain:
     def xml(self, *, inactive: bool = False, security_info: bool = False) -> str:
         """Its description as libvirt's XML (`virDomainGetXMLDesc`). As `description`.
 
-        `inactive`: without what only the running domain has.
+        `inactive`: as its next start goes by, without what only the running domain has.
         """
         from purevirt.formats import domain_xml
 
-        found = run_blocking(self._driver.description(self._ref, not inactive, security_info))
-        live = None if inactive else found.live
+        if inactive:
+            described = self.description(live=False, security_info=security_info)
+            return domain_xml.format(described, live=None, security_info=security_info).text()
+        found = run_blocking(self._driver.description(self._ref, True, security_info))
+        live = None if found.live.domid is None else found.live
         return domain_xml.format(found.description, live=live, security_info=security_info).text()
 
     def block_devices(self) -> tuple[BlockDevice, ...]:
@@ -152,213 +137,3 @@ class Domain:
         Unsupported where its CPU pool's scheduler is neither credit nor credit2.
         """
         return run_blocking(self._driver.scheduler_parameters(self._ref))
-
-    def suspend(self, *, timeout: float | None = None) -> None:
-        """Take it off the CPUs; it keeps its memory (`virDomainSuspend`). Xen daemon. WrongState if it is paused."""
-        run_blocking(self._driver.suspend(self._ref, timeout=timeout))
-
-    def resume(self, *, timeout: float | None = None) -> None:
-        """Let it run again (`virDomainResume`). Xen daemon. WrongState if it is not paused."""
-        run_blocking(self._driver.resume(self._ref, timeout=timeout))
-
-    def destroy(self, *, timeout: float | None = None) -> None:
-        """End it at once, without asking its kernel, and clear away its devices (`virDomainDestroy`). Xen daemon."""
-        run_blocking(self._driver.destroy(self._ref, timeout=timeout))
-
-    def shutdown(self, mode: ShutdownMode | str = "poweroff", *, timeout: float | None = None) -> None:
-        """Ask its kernel to shut down, and wait until it has taken note (`virDomainShutdownFlags`). Xen daemon.
-
-        `mode`: "poweroff", "reboot", "halt", "suspend" or "crash"; ValueError for another. WrongState: the guest
-        refuses. Timeout: it did not answer; whether it will shut down later is unknown. An HVM guest without PV
-        drivers is shut down by the hypervisor.
-        """
-        from purevirt.model import ShutdownMode
-
-        run_blocking(self._driver.shutdown(self._ref, ShutdownMode(mode), timeout=timeout))
-
-    def reboot(self, *, timeout: float | None = None) -> None:
-        """Ask its kernel to reboot, and wait until it has taken note (`virDomainReboot`). Xen daemon. As
-        `shutdown`."""
-        run_blocking(self._driver.reboot(self._ref, timeout=timeout))
-
-    def set_memory(self, kib: int, *, timeout: float | None = None) -> int:
-        """Ask it to balloon to so many KiB (`virDomainSetMemory`); returns the target set, in KiB. Xen daemon.
-
-        It answers in its own time: `info().memory_kib` says what it holds. InvalidConfig: more than its maximum, or
-        less than it can live with.
-        """
-        return run_blocking(self._driver.set_memory(self._ref, kib, timeout=timeout))
-
-    def set_max_memory(self, kib: int, *, timeout: float | None = None) -> None:
-        """Let it hold so many KiB at most (`virDomainSetMaxMemory`). Xen daemon."""
-        run_blocking(self._driver.set_max_memory(self._ref, kib, timeout=timeout))
-
-    def set_vcpus(self, count: int, *, timeout: float | None = None) -> VcpuCount:
-        """Ask it to run on so many vCPUs (`virDomainSetVcpus`); returns what was asked, and how many are online now.
-
-        Xen daemon. It answers in its own time. InvalidConfig: fewer than one, or more than it was built with.
-        """
-        return run_blocking(self._driver.set_vcpus(self._ref, count, timeout=timeout))
-
-    def pin_vcpu(
-        self, vcpu: int, cpus: Iterable[int], *, soft: bool = False, timeout: float | None = None
-    ) -> None:
-        """Where a vCPU may run, or, with `soft`, prefers to (`virDomainPinVcpu`). Xen daemon.
-
-        InvalidConfig: no such vCPU, or none of the CPUs exists.
-        """
-        run_blocking(self._driver.pin_vcpu(self._ref, vcpu, cpus, soft=soft, timeout=timeout))
-
-    def set_scheduler_parameters(
-        self, *, weight: int | None = None, cap: int | None = None, timeout: float | None = None
-    ) -> None:
-        """Change its weight (1 to 65535), its cap (percent of a CPU; 0: none), or both
-        (`virDomainSetSchedulerParameters`). Xen daemon. ValueError if neither is given."""
-        if weight is None and cap is None:
-            raise ValueError("give a weight, a cap, or both")
-        run_blocking(
-            self._driver.set_scheduler_parameters(self._ref, weight=weight, cap=cap, timeout=timeout)
-        )
-
-    def rename(self, name: str, *, timeout: float | None = None) -> None:
-        """Give it another name (`virDomainRename`). Xen daemon. DomainExists: the name is taken."""
-        run_blocking(self._driver.rename(self._ref, name, timeout=timeout))
-        self._ref = DomainRef(self._ref.handle, self._ref.domid, name)
-
-    def send_sysrq(self, key: str, *, timeout: float | None = None) -> None:
-        """Press a magic SysRq key, one character, in its Linux kernel (nearest: `virDomainSendKey`). Xen daemon."""
-        run_blocking(self._driver.send_sysrq(self._ref, key, timeout=timeout))
-
-    def inject_nmi(self, *, timeout: float | None = None) -> None:
-        """Send its first vCPU a non-maskable interrupt (`virDomainInjectNMI`). Xen daemon."""
-        run_blocking(self._driver.inject_nmi(self._ref, timeout=timeout))
-
-    def send_trigger(self, trigger: Trigger | str, vcpu: int = 0, *, timeout: float | None = None) -> None:
-        """Press a button from outside: "nmi", "reset", "init", "power" or "sleep" (`xl trigger`). Xen daemon.
-
-        ValueError for another word. Unsupported for what this kind of domain has not.
-        """
-        from purevirt.model import Trigger
-
-        run_blocking(self._driver.send_trigger(self._ref, Trigger(trigger), vcpu, timeout=timeout))
-
-    def attach_device(
-        self, device: str, *, format: str | None = None, timeout: float | None = None
-    ) -> AttachedDevice:
-        """Add a disk or an interface, and wait until the guest has it (`virDomainAttachDeviceFlags`). Xen daemon.
-
-        `device` is libvirt's XML, or, with `format` "xl-disk" or "xl-vif", a string as in an xl.cfg. A domain that is
-        paused finds it when it runs.
-        """
-        return run_blocking(self._driver.attach_device(self._ref, device, form=format, timeout=timeout))
-
-    def detach_device(
-        self, device: str, *, format: str | None = None, force: bool = False, timeout: float | None = None
-    ) -> AttachedDevice:
-        """Take a disk (by its target) or an interface (by its address) away (`virDomainDetachDeviceFlags`). Xen daemon.
-
-        `force`: without asking the guest, for which the device then breaks.
-        """
-        return run_blocking(
-            self._driver.detach_device(self._ref, device, form=format, force=force, timeout=timeout)
-        )
-
-    def update_device(
-        self, device: str, *, format: str | None = None, timeout: float | None = None
-    ) -> AttachedDevice:
-        """Change an interface's bridge or rate (`virDomainUpdateDeviceFlags`). Xen daemon. Unsupported names what
-        cannot be changed."""
-        return run_blocking(self._driver.update_device(self._ref, device, form=format, timeout=timeout))
-
-    def attach_disk(
-        self,
-        source: str,
-        target: str,
-        *,
-        format: str = "raw",
-        read_only: bool = False,
-        device: str = "disk",
-        backend: str | None = None,
-        script: str | None = None,
-        timeout: float | None = None,
-    ) -> AttachedDevice:
-        """Add a file or block device as a disk: `target` is what the guest calls it. Xen daemon. As `attach_device`.
-
-        ValueError for an unknown `format` ("raw", "qcow2" …), `device` ("disk", "cdrom") or `backend`.
-        """
-        from purevirt.formats.device_text import written
-        from purevirt.model.description import Disk, DiskBackend, DiskDevice, DiskFormat
-
-        disk = Disk(
-            target,
-            source,
-            DiskFormat(format),
-            None if backend is None else DiskBackend(backend),
-            DiskDevice(device),
-            read_only or device == "cdrom",
-            script,
-        )
-        text, form = written(disk)
-        return run_blocking(self._driver.attach_device(self._ref, text, form=form, timeout=timeout))
-
-    def attach_interface(
-        self,
-        bridge: str | None = None,
-        *,
-        mac: str | None = None,
-        name: str | None = None,
-        model: str | None = None,
-        mtu: int | None = None,
-        rate: str | None = None,
-        script: str | None = None,
-        timeout: float | None = None,
-    ) -> AttachedDevice:
-        """Add a network interface on a bridge (None: the toolstack's default). Xen daemon. As `attach_device`.
-
-        `mac`: None for one of Xen's range; `name`: what Domain 0 calls its end; `rate`: as xl has it, "10Mb/s@50ms";
-        ValueError for one that is none.
-        """
-        from purevirt.formats.device_text import written
-        from purevirt.formats.xl_config.vif import read_rate
-        from purevirt.model.description import Interface as Described
-
-        nic = Described(mac=mac, bridge=bridge, name=name, model=model, mtu=mtu, script=script)
-        if rate is not None:
-            nic = nic._replace(rate=read_rate(rate))
-        text, form = written(nic)
-        return run_blocking(self._driver.attach_device(self._ref, text, form=form, timeout=timeout))
-
-    def detach_disk(
-        self, target: str, *, force: bool = False, timeout: float | None = None
-    ) -> AttachedDevice:
-        """Take a disk away. Xen daemon. As `detach_device`."""
-        from purevirt.formats.device_text import named_disk
-
-        text, form = named_disk(target)
-        return run_blocking(
-            self._driver.detach_device(self._ref, text, form=form, force=force, timeout=timeout)
-        )
-
-    def detach_interface(
-        self, which: str | int, *, force: bool = False, timeout: float | None = None
-    ) -> AttachedDevice:
-        """Take an interface away, by its address or its number in the guest. Xen daemon. As `detach_device`."""
-        from purevirt.formats.device_text import named_interface
-
-        text, form = named_interface(which)
-        return run_blocking(
-            self._driver.detach_device(self._ref, text, form=form, force=force, timeout=timeout)
-        )
-
-    def change_media(
-        self, target: str, source: str | None, *, timeout: float | None = None
-    ) -> AttachedDevice:
-        """Exchange the medium of a CD-ROM drive; None ejects it (`virDomainUpdateDeviceFlags`). Xen daemon.
-
-        Unsupported while no kind of drive can do it: the message says what to do instead.
-        """
-        from purevirt.formats.device_text import written
-        from purevirt.model.description import Disk, DiskDevice
-
-        text, form = written(Disk(target, source, device=DiskDevice.CDROM, read_only=True))
-        return run_blocking(self._driver.update_device(self._ref, text, form=form, timeout=timeout))

@@ -13,6 +13,8 @@ from purevirt.daemons.xend.work import Operation, Work
 from purevirt.drivers.xen.inactive import info_of
 from purevirt.errors import Denied, NoSuchDomain
 from purevirt.model import STATS_GROUPS, Caller, DomainInfo, DomainRef, Event, Role
+from purevirt.model.description import ActiveDescription, LiveDescription
+from purevirt.model.description.secrets import without_secrets
 
 __all__ = ["LONGEST_WAIT", "READS"]
 
@@ -83,16 +85,30 @@ async def _whoami(work: Work) -> Caller:
     return work.caller
 
 
+def _no_passwords(work: Work) -> Denied:
+    return Denied(
+        f"description: passwords are told to administrators only, and user {work.caller.uid} is none",
+        operation="description",
+        channel="daemon",
+    )
+
+
 async def _description(work: Work) -> object:
     """Passwords are an administrator's to see, and only if he asks."""
     secrets = work.arguments["security_info"]
     if secrets and work.caller.role < Role.ADMIN:
-        raise Denied(
-            f"description: passwords are told to administrators only, and user {work.caller.uid} is none",
-            operation="description",
-            channel="daemon",
-        )
+        raise _no_passwords(work)
     return await work.driver.description(work.ref, work.arguments["live"], secrets)
+
+
+async def _defined_description(work: Work) -> ActiveDescription:
+    """Of a domain that does not run: its definition."""
+    secrets = work.arguments["security_info"]
+    if secrets and work.caller.role < Role.ADMIN:
+        raise _no_passwords(work)
+    described, _ = await work.manager.defined(work.ref.handle)
+    found = described.description if secrets else without_secrets(described.description)
+    return ActiveDescription(found, LiveDescription(None))
 
 
 READS: Mapping[str, Operation] = {
@@ -137,6 +153,7 @@ READS: Mapping[str, Operation] = {
         _description,
         True,
         {"live": Argument(args.flag, True), "security_info": Argument(args.flag, False)},
+        inactive=_defined_description,
     ),
     "block_devices": _about("block_devices"),
     "block_stats": _about("block_stats", target=Argument(args.text)),

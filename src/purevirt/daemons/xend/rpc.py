@@ -72,7 +72,7 @@ class Rpc:
                 call.timeout,
                 detached=False,  # the server cancels no request because its client is gone
             )
-            value = await (_while_wanted(answer, request) if call.operation == "journal" else answer)
+            value = await (_while_wanted(answer, request) if call.operation in ("journal", "job") else answer)
             return _NOTHING if value is None else _answer(200, {"result": xend_json.encode(value)})
         except XenError as error:
             return _answer(xend_json.status_of(error), xend_json.error_document(error))

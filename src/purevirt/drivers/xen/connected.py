@@ -15,7 +15,7 @@ from purevirt.channels.hypercall.reads import HypercallReads
 from purevirt.channels.xenstore.client import StoreClient
 from purevirt.drivers.xen import routes, storeview
 from purevirt.drivers.xen.names import NameCache
-from purevirt.errors import ChannelUnavailable, Closed, DomainAmbiguous, NoSuchDomain
+from purevirt.errors import ChannelUnavailable, Closed, Denied, DomainAmbiguous, NoSuchDomain
 from purevirt.model import Access, Channel, DomainRef
 from purevirt.wire.hypercall.messages import DomainInfo as WireInfo
 
@@ -159,8 +159,12 @@ def served(method: Method) -> Method:
     parameters = method.__code__.co_varnames[1 : method.__code__.co_argcount]
 
     def ask(self: Connected, *values: object, **named: object) -> object:
-        if self._route(operation) is not Channel.DAEMON:
-            return _named(operation, method(self, *values, **named))
+        if self._route(operation) is Channel.DAEMON:
+            return told(self, values, named)
+        answer = _named(operation, method(self, *values, **named))
+        return _or_defined(answer, lambda: told(self, values, named)) if self.access.daemon else answer
+
+    def told(self: Connected, values: tuple[object, ...], named: dict[str, object]) -> Awaitable[Any]:
         arguments = dict(zip(parameters, values, strict=False)) | named
         ref = arguments.pop("ref", None)
         assert ref is None or isinstance(ref, DomainRef)
@@ -169,6 +173,17 @@ def served(method: Method) -> Method:
     ask.__doc__ = method.__doc__
     ask.operation = operation  # type: ignore[attr-defined]
     return ask  # type: ignore[return-value]
+
+
+async def _or_defined(answer: Awaitable[T], told: Callable[[], Awaitable[T]]) -> T:
+    """A domain that is not there may be defined: then the daemon knows it, and says what can be said of it."""
+    try:
+        return await answer
+    except NoSuchDomain as error:
+        try:
+            return await told()
+        except (ChannelUnavailable, Closed, Denied):
+            raise error from None
 
 
 async def _named(operation: str, answer: Awaitable[T]) -> T:

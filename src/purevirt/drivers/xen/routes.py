@@ -134,6 +134,13 @@ _OTHERS = {
         "s: created, stopped, renamed, devices; no states",
         "d: its journal",
     ),
+    "list_definitions": ("virConnectListAllDomains", _NO_DAEMON, "d: its database", _NO_DAEMON, "d"),
+    "definition": ("virDomainIsPersistent", _NO_DAEMON, "d: its database", _NO_DAEMON, "d"),
+    "definition_text": ("virDomainGetXMLDesc", _NO_DAEMON, "d: its database", _NO_DAEMON, "d"),
+    "saved_description": ("virDomainSaveImageGetXMLDesc", _NO_DAEMON, "d: the file", _NO_DAEMON, "d"),
+    "jobs": (None, _NO_DAEMON, "d", _NO_DAEMON, "d"),
+    "job": ("virDomainGetJobStats", _NO_DAEMON, "d", _NO_DAEMON, "d"),
+    "job_log": (None, _NO_DAEMON, "d", _NO_DAEMON, "d"),
 }
 
 # What changes a domain is the daemon's, on connections that may write: libvirt's name, and the note.
@@ -159,6 +166,19 @@ _CHANGES = {
     "send_sysrq": ("virDomainSendKey", "control/sysrq"),
     "inject_nmi": ("virDomainInjectNMI", "sendtrigger"),
     "send_trigger": (None, "sendtrigger"),
+    "define": ("virDomainDefineXMLFlags", "its database"),
+    "undefine": ("virDomainUndefineFlags", "its database"),
+    "set_autostart": ("virDomainSetAutostart", "its database"),
+    "start": ("virDomainCreateWithFlags", "a job: xl, or createdomain on a simulated host"),
+    "create": ("virDomainCreateXML", "a job: the same"),
+    "restore": ("virDomainRestoreFlags", "a job: the same, from a file"),
+    "save": ("virDomainSaveFlags", "a job: to a file"),
+    "managed_save": ("virDomainManagedSave", "a job: to a file that the next start goes on from"),
+    "managed_save_remove": ("virDomainManagedSaveRemove", "its database, and the file"),
+    "dump": ("virDomainCoreDumpWithFormat", "a job: to a file"),
+    "migrate": ("virDomainMigrateToURI3", "a job: xl over ssh"),
+    "adopt": (None, "its database; the xl that waits for the domain is ended"),
+    "job_cancel": ("virDomainAbortJob", "what the job has begun is undone"),
 }
 
 _LETTERS = {"h": Channel.HYPERVISOR, "s": Channel.STORE, "f": Channel.FILES, "d": Channel.DAEMON}

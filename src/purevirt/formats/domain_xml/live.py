@@ -20,7 +20,8 @@ _INTERFACE = re.compile(r"(?:vif|tap)[0-9]+\.[0-9]+(?:-emu)?")
 
 def show(root: Made, description: DomainDescription, live: LiveDescription) -> None:
     """Adds to a <domain> that is to be written."""
-    root.attributes = {**root.attributes, "id": str(live.domid)}
+    if live.domid is not None:
+        root.attributes = {**root.attributes, "id": str(live.domid)}
     devices = root.find("devices")
     if devices is None:
         devices = Made("devices")

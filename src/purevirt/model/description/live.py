@@ -14,10 +14,10 @@ class LiveDescription(NamedTuple):
     """A running domain's id, the terminal behind its console, the TCP port of its screen (VNC), what the backends' ends
     of its interfaces are called, in the order of the description's, and how many vCPUs are online.
 
-    None: there is none, or this connection does not know.
+    `domid` is None if it does not run. None else: there is none, or this connection does not know.
     """
 
-    domid: int
+    domid: int | None
     console_tty: str | None = None
     vnc_port: int | None = None
     interface_names: tuple[str, ...] = ()
