@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from purevirt._typing import TYPE_CHECKING
 from purevirt.cli import output
@@ -22,15 +23,24 @@ def state_word(info: purevirt.DomainInfo) -> str:
 
 
 def show(
-    session: Session, *, everything: bool = False, inactive: bool = False, only: str | None = None
+    session: Session,
+    *,
+    everything: bool = False,
+    inactive: bool = False,
+    only: str | None = None,
+    keep: Callable[[purevirt.DomainInfo], bool] | None = None,
 ) -> None:
-    """List the domains."""
-    infos = [] if inactive else session.connection.domain_infos()
+    """List the domains; of those that are meant, the ones that `keep` says."""
+    connection = session.connection
+    known = (everything or inactive) and connection.has_daemon
+    infos = connection.domain_infos(inactive=known)
     if inactive:
-        session.connection.count_domains()  # the host must be there, to say anything of it
-    if everything or inactive:
+        infos = [info for info in infos if info.state.name == "SHUTOFF"]
+    if keep is not None:
+        infos = [info for info in infos if keep(info)]
+    if (everything or inactive) and not known:
         print(
-            "purevirt: inactive domains are not known: no Xen daemon keeps definitions on this host",
+            "purevirt: inactive domains are not known: no Xen daemon answered on this host",
             file=sys.stderr,
         )
     if session.json:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-__all__ = ["CpuList", "Size", "live_option", "parse_cpus", "parse_size", "timeout_option"]
+if TYPE_CHECKING:
+    import purevirt
+
+__all__ = [
+    "CpuList",
+    "Scope",
+    "Size",
+    "live_option",
+    "parse_cpus",
+    "parse_size",
+    "scope_options",
+    "timeout_option",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,8 +115,43 @@ def timeout_option(function: F) -> F:
     )(function)
 
 
+class Scope(NamedTuple):
+    """What a change is to change, as virsh's options say it."""
+
+    live: bool
+    config: bool
+    persistent: bool
+
+    def of(self, domain: purevirt.Domain) -> dict[str, bool]:
+        """The library's arguments for this domain: without any option, what runs if it runs, else its definition."""
+        if self.persistent:
+            return {"live": domain.is_active(), "config": True}
+        if self.live or self.config:
+            return {"live": self.live, "config": self.config}
+        active = domain.is_active()
+        return {"live": active, "config": not active}
+
+
+def scope_options(function: F) -> F:
+    """--live, --config, --persistent and --current, as virsh has them; the command gets them as `scope`."""
+
+    @click.option("--live", is_flag=True, help="The running domain.")
+    @click.option("--config", is_flag=True, help="The definition, for the next start.")
+    @click.option("--persistent", is_flag=True, help="The definition, and the domain if it runs.")
+    @click.option("--current", is_flag=True, help="The domain if it runs, else its definition. The default.")
+    @functools.wraps(function)
+    def with_scope(
+        *args: Any, live: bool, config: bool, persistent: bool, current: bool, **kwargs: Any
+    ) -> Any:
+        if current and (live or config or persistent):
+            raise click.UsageError("--current goes with none of --live, --config and --persistent")
+        return function(*args, scope=Scope(live, config, persistent), **kwargs)
+
+    return with_scope  # type: ignore[return-value]
+
+
 def live_option(function: F) -> F:
-    """--live and --current, as virsh has them: what runs now is all that there is to change."""
+    """--live and --current, as virsh has them, of what only a running domain has."""
     return click.option(
         "--live/--current",
         "_live",

@@ -3,46 +3,15 @@ change-media."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
 from purevirt.cli import files, output
 from purevirt.cli.context import domain_argument, json_option, pass_session
-from purevirt.cli.parameters import timeout_option
+from purevirt.cli.parameters import Scope, scope_options, timeout_option
 from purevirt.cli.session import Session
-from purevirt.errors import ConfigError, Unsupported
-
-F = TypeVar("F", bound=Callable[..., Any])
+from purevirt.errors import ConfigError
 
 _FORMATS = ("xml", "xl-disk", "xl-vif")
-
-
-def _no_definitions(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    if value:
-        raise Unsupported(
-            f"--{param.name}: domains have no definitions on this host, only the running domain can be changed",
-            operation=ctx.info_name,
-        )
-
-
-def _scope_options(function: F) -> F:
-    """--live, --current, --config and --persistent, as virsh has them."""
-    for name, words in (
-        ("persistent", "The running domain and its definition."),
-        ("config", "The definition, for the next start."),
-    ):
-        function = click.option(
-            f"--{name}", is_flag=True, expose_value=False, callback=_no_definitions, help=words
-        )(function)
-    return click.option(
-        "--live/--current",
-        "_live",
-        default=True,
-        expose_value=False,
-        help="Change the running domain. The default.",
-    )(function)
 
 
 _force_option = click.option("--force", is_flag=True, help="Without asking the guest.")
@@ -81,7 +50,7 @@ def _device(path: str) -> str:
     "--sourcetype", type=click.Choice(("file", "block")), help="For virsh's sake: the host looks for itself."
 )
 @click.option("--script", help="The hotplug script, of /etc/xen/scripts, or a path.")
-@_scope_options
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("source")
@@ -100,15 +69,17 @@ def attach_disk(
     mode: str | None,
     sourcetype: str | None,
     script: str | None,
+    scope: Scope,
     timeout: float,
 ) -> None:
-    """Add a disk to a running domain.
+    """Add a disk to a domain.
 
     SOURCE is a file or a block device of the host, TARGET what the guest is to call it: xvdb. Ends when the guest has
     the disk; with status 7, and without the disk, when the guest does not take it.
     """
+    where = session.connection.lookup(domain)
     try:
-        found = session.connection.lookup(domain).attach_disk(
+        found = where.attach_disk(
             source,
             target,
             format=form,
@@ -117,6 +88,7 @@ def attach_disk(
             backend="qdisk" if driver == "qemu" else driver,
             script=script,
             timeout=timeout,
+            **scope.of(where),
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -130,7 +102,7 @@ def attach_disk(
 @click.option("--model", help="Kept for the domain's next start; the card added now is para-virtual.")
 @click.option("--mtu", type=click.IntRange(68, 65535), help="Its MTU. Default: the bridge's.")
 @click.option("--outbound", "rate", metavar="RATE", help="The most that the guest may send: 10Mb/s.")
-@_scope_options
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("kind", metavar="TYPE", type=click.Choice(("bridge",)))
@@ -148,16 +120,26 @@ def attach_interface(
     model: str | None,
     mtu: int | None,
     rate: str | None,
+    scope: Scope,
     timeout: float,
 ) -> None:
-    """Add a network interface to a running domain.
+    """Add a network interface to a domain.
 
     TYPE is bridge, SOURCE the name of one. Ends when the guest has the interface; with status 7, and without the
     interface, when the guest does not take it.
     """
+    where = session.connection.lookup(domain)
     try:
-        found = session.connection.lookup(domain).attach_interface(
-            source, mac=mac, name=name, model=model, mtu=mtu, rate=rate, script=script, timeout=timeout
+        found = where.attach_interface(
+            source,
+            mac=mac,
+            name=name,
+            model=model,
+            mtu=mtu,
+            rate=rate,
+            script=script,
+            timeout=timeout,
+            **scope.of(where),
         )
     except ValueError as error:
         raise click.BadParameter(f"{rate!r} is none, expected {error}", param_hint="--outbound") from error
@@ -166,104 +148,114 @@ def attach_interface(
 
 @click.command()
 @_format_option
-@_scope_options
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("file")
 @json_option
 @pass_session
-def attach_device(session: Session, domain: str, file: str, form: str | None, timeout: float) -> None:
-    """Add a device, described in a file, to a running domain.
+def attach_device(
+    session: Session, domain: str, file: str, form: str | None, scope: Scope, timeout: float
+) -> None:
+    """Add a device, described in a file, to a domain.
 
     FILE may be - for standard input.
     """
     text = _device(file)
-    found = session.connection.lookup(domain).attach_device(text, format=form, timeout=timeout)
+    where = session.connection.lookup(domain)
+    found = where.attach_device(text, format=form, timeout=timeout, **scope.of(where))
     _done(session, found, "Device attached successfully")
 
 
 @click.command()
 @_force_option
-@_scope_options
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("target")
 @json_option
 @pass_session
-def detach_disk(session: Session, domain: str, target: str, force: bool, timeout: float) -> None:
-    """Take a disk from a running domain.
+def detach_disk(
+    session: Session, domain: str, target: str, force: bool, scope: Scope, timeout: float
+) -> None:
+    """Take a disk from a domain.
 
     TARGET is what the guest calls it. Ends when the guest has let go; with status 7 when it does not.
     """
-    found = session.connection.lookup(domain).detach_disk(target, force=force, timeout=timeout)
+    where = session.connection.lookup(domain)
+    found = where.detach_disk(target, force=force, timeout=timeout, **scope.of(where))
     _done(session, found, "Disk detached successfully")
 
 
 @click.command()
 @click.option("--mac", help="Its address; needed where there are several.")
 @_force_option
-@_scope_options
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("kind", metavar="TYPE", type=click.Choice(("bridge", "network", "ethernet")))
 @json_option
 @pass_session
 def detach_interface(
-    session: Session, domain: str, kind: str, mac: str | None, force: bool, timeout: float
+    session: Session, domain: str, kind: str, mac: str | None, force: bool, scope: Scope, timeout: float
 ) -> None:
-    """Take a network interface from a running domain.
+    """Take a network interface from a domain.
 
     TYPE is bridge. Ends when the guest has let go; with status 7 when it does not.
     """
-    found = session.connection.lookup(domain)
+    where = session.connection.lookup(domain)
     if mac is None:
-        there = [nic for nic in found.interfaces() if nic.type == kind or kind == "network"]
+        there = [nic for nic in where.interfaces() if nic.type == kind or kind == "network"]
         if len(there) != 1:
             raise click.UsageError(
                 f"domain '{domain}' has {len(there)} interfaces of type {kind}: say which with --mac"
             )
-        detached = found.detach_interface(there[0].number, force=force, timeout=timeout)
+        detached = where.detach_interface(there[0].number, force=force, timeout=timeout, **scope.of(where))
     else:
-        detached = found.detach_interface(mac, force=force, timeout=timeout)
+        detached = where.detach_interface(mac, force=force, timeout=timeout, **scope.of(where))
     _done(session, detached, "Interface detached successfully")
 
 
 @click.command()
 @_format_option
 @_force_option
-@_scope_options
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("file")
 @json_option
 @pass_session
 def detach_device(
-    session: Session, domain: str, file: str, form: str | None, force: bool, timeout: float
+    session: Session, domain: str, file: str, form: str | None, force: bool, scope: Scope, timeout: float
 ) -> None:
-    """Take a device, described in a file, from a running domain.
+    """Take a device, described in a file, from a domain.
 
     FILE may be - for standard input. A disk is found by its target, an interface by its address.
     """
     text = _device(file)
-    found = session.connection.lookup(domain).detach_device(text, format=form, force=force, timeout=timeout)
+    where = session.connection.lookup(domain)
+    found = where.detach_device(text, format=form, force=force, timeout=timeout, **scope.of(where))
     _done(session, found, "Device detached successfully")
 
 
 @click.command()
 @_format_option
-@_scope_options
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("file")
 @json_option
 @pass_session
-def update_device(session: Session, domain: str, file: str, form: str | None, timeout: float) -> None:
-    """Change a device of a running domain to what a file describes.
+def update_device(
+    session: Session, domain: str, file: str, form: str | None, scope: Scope, timeout: float
+) -> None:
+    """Change a device of a domain to what a file describes.
 
     FILE may be - for standard input. An interface's bridge and its rate can be changed.
     """
     text = _device(file)
-    found = session.connection.lookup(domain).update_device(text, format=form, timeout=timeout)
+    where = session.connection.lookup(domain)
+    found = where.update_device(text, format=form, timeout=timeout, **scope.of(where))
     _done(session, found, "Device updated successfully")
 
 
@@ -273,7 +265,7 @@ def update_device(session: Session, domain: str, file: str, form: str | None, ti
 @click.option(
     "--update", "action", flag_value="update", help="Put SOURCE in the place of what there is. The default."
 )
-@_scope_options
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("path", metavar="TARGET")
@@ -281,7 +273,13 @@ def update_device(session: Session, domain: str, file: str, form: str | None, ti
 @json_option
 @pass_session
 def change_media(
-    session: Session, domain: str, path: str, source: str | None, action: str | None, timeout: float
+    session: Session,
+    domain: str,
+    path: str,
+    source: str | None,
+    action: str | None,
+    scope: Scope,
+    timeout: float,
 ) -> None:
     """Exchange the medium of a CD-ROM drive.
 
@@ -289,5 +287,6 @@ def change_media(
     """
     if (source is None) is not (action == "eject"):
         raise click.UsageError("give the new medium, or --eject")
-    found = session.connection.lookup(domain).change_media(path, source, timeout=timeout)
+    where = session.connection.lookup(domain)
+    found = where.change_media(path, source, timeout=timeout, **scope.of(where))
     _done(session, found, f"Successfully {'ejected' if action == 'eject' else 'updated'} media.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+import purevirt
 from purevirt.cli import listing, output
 from purevirt.cli.context import domain_argument, json_option, pass_session
 from purevirt.cli.session import Session
@@ -12,17 +13,45 @@ from purevirt.cli.session import Session
 @click.command("list")
 @click.option("--all", "everything", is_flag=True, help="Inactive domains as well, where they are known.")
 @click.option("--inactive", is_flag=True, help="Inactive domains only.")
+@click.option("--persistent", is_flag=True, help="Only those that are defined.")
+@click.option("--transient", is_flag=True, help="Only those that are not defined.")
+@click.option("--autostart", is_flag=True, help="Only those that are started with the host.")
+@click.option("--with-managed-save", is_flag=True, help="Only those with a saved state.")
 @click.option("--name", "only", flag_value="name", help="Only the names, one a line.")
 @click.option("--uuid", "only", flag_value="uuid", help="Only the UUIDs, one a line.")
 @click.option("--id", "only", flag_value="id", help="Only the ids, one a line.")
 @json_option
 @pass_session
-def list_(session: Session, everything: bool, inactive: bool, only: str | None) -> None:
+def list_(
+    session: Session,
+    everything: bool,
+    inactive: bool,
+    persistent: bool,
+    transient: bool,
+    autostart: bool,
+    with_managed_save: bool,
+    only: str | None,
+) -> None:
     """List the domains.
 
     State, memory, vCPUs and CPU time are the hypervisor's; with -r they are unknown ("-").
     """
-    listing.show(session, everything=everything, inactive=inactive, only=only)
+    if not (persistent or transient or autostart or with_managed_save):
+        listing.show(session, everything=everything, inactive=inactive, only=only)
+        return
+    known = {found.handle: found for found in session.connection.definitions()}
+
+    def keep(info: purevirt.DomainInfo) -> bool:
+        found = known.get(info.handle)
+        if found is None:
+            return not (persistent or autostart or with_managed_save)
+        return (
+            not transient
+            and (found.autostart or not autostart)
+            and (found.managed_save or not with_managed_save)
+        )
+
+    listing.show(session, everything=everything, inactive=inactive, only=only, keep=keep)
 
 
 @click.command()
@@ -34,7 +63,8 @@ def dominfo(session: Session, domain: str) -> None:
 
     DOMAIN is an id, a name or a UUID.
     """
-    info = session.connection.lookup(domain).info()
+    found = session.connection.lookup(domain)
+    info = found.info()
     if session.json:
         output.print_json(info)
         return
@@ -54,6 +84,10 @@ def dominfo(session: Session, domain: str) -> None:
     if info.memory_target_kib is not None:
         pairs.append(("Memory target", output.kib(info.memory_target_kib)))
     pairs.append(("CPU pool", info.cpupool))
+    if session.connection.has_daemon:
+        from purevirt.cli.commands.definitions import facts
+
+        pairs += facts(found)
     output.block(pairs)
 
 

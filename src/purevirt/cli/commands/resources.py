@@ -6,7 +6,15 @@ import click
 
 from purevirt.cli import output
 from purevirt.cli.context import domain_argument, json_option, pass_session
-from purevirt.cli.parameters import CpuList, Size, live_option, parse_cpus, timeout_option
+from purevirt.cli.parameters import (
+    CpuList,
+    Scope,
+    Size,
+    live_option,
+    parse_cpus,
+    scope_options,
+    timeout_option,
+)
 from purevirt.cli.session import Session
 
 
@@ -21,55 +29,70 @@ def _size(positional: int | None, option: int | None) -> int:
 
 @click.command()
 @click.option("--size", "option", type=Size(), help="The size, as an option.")
-@live_option
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("size", type=Size(), required=False)
 @json_option
 @pass_session
-def setmem(session: Session, domain: str, size: int | None, option: int | None, timeout: float) -> None:
+def setmem(
+    session: Session, domain: str, size: int | None, option: int | None, scope: Scope, timeout: float
+) -> None:
     """Ask a domain to balloon to a size.
 
     SIZE is in KiB, or has a unit: 524288, 512M, 1G. The guest answers in its own time; dominfo says what it holds.
     """
-    target = session.connection.lookup(domain).set_memory(_size(size, option), timeout=timeout)
+    found = session.connection.lookup(domain)
+    target = found.set_memory(_size(size, option), timeout=timeout, **scope.of(found))
     if session.json:
         output.print_json({"target_kib": target})
 
 
 @click.command()
 @click.option("--size", "option", type=Size(), help="The size, as an option.")
-@live_option
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("size", type=Size(), required=False)
 @json_option
 @pass_session
-def setmaxmem(session: Session, domain: str, size: int | None, option: int | None, timeout: float) -> None:
+def setmaxmem(
+    session: Session, domain: str, size: int | None, option: int | None, scope: Scope, timeout: float
+) -> None:
     """Set how much memory a domain may hold at most.
 
     SIZE is in KiB, or has a unit: 524288, 512M, 1G.
     """
-    session.connection.lookup(domain).set_max_memory(_size(size, option), timeout=timeout)
+    found = session.connection.lookup(domain)
+    found.set_max_memory(_size(size, option), timeout=timeout, **scope.of(found))
     output.done(session.json)
 
 
 @click.command()
-@live_option
+@click.option("--maximum", is_flag=True, help="How many it may have, from its next start on.")
+@scope_options
 @timeout_option
 @domain_argument
 @click.argument("count", type=click.IntRange(min=1))
 @json_option
 @pass_session
-def setvcpus(session: Session, domain: str, count: int, timeout: float) -> None:
+def setvcpus(session: Session, domain: str, count: int, maximum: bool, scope: Scope, timeout: float) -> None:
     """Ask a domain to run on COUNT virtual CPUs.
 
     The guest answers in its own time; vcpucount says how many are online.
     """
-    counted = session.connection.lookup(domain).set_vcpus(count, timeout=timeout)
+    found = session.connection.lookup(domain)
+    chosen = scope.of(found)
+    if maximum:
+        if chosen["live"]:
+            raise click.UsageError("--maximum is for the definition: say --config")
+        found.set_max_vcpus(count)
+        output.done(session.json)
+        return
+    counted = found.set_vcpus(count, timeout=timeout, **chosen)
     if session.json:
         output.print_json(counted)
-    elif counted.online != counted.asked:
+    elif chosen["live"] and counted.online != counted.asked:
         click.echo(
             f"Domain '{domain}' was asked for {counted.asked} virtual CPUs; online now: {counted.online}"
         )
