@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from purevirt.channels.hypercall.client import HypercallClient
@@ -206,13 +206,13 @@ async def _write(host: Host, nodes: Sequence[Node]) -> None:
     own = [node for node in nodes if node.permissions]
 
     async def body(tx: Transaction) -> None:
-        # Permissions before what is below, which takes them over. The tasks send when they first run, in this order,
-        # all in one exchange.
-        await asyncio.gather(
-            tx.write_many([(node.path, node.value) for node in own]),
-            *(tx.set_perms(node.path, node.permissions) for node in own),
-            tx.write_many([(node.path, node.value) for node in nodes if not node.permissions]),
-        )
+        # Each node's permissions before what is below it, which takes them over, directories between the two as well.
+        # The tasks send when they first run, in this order, all in one exchange.
+        steps: list[Coroutine[Any, Any, None]] = []
+        for node in own:
+            steps += (tx.write(node.path, node.value), tx.set_perms(node.path, node.permissions))
+        steps.append(tx.write_many([(node.path, node.value) for node in nodes if not node.permissions]))
+        await asyncio.gather(*steps)
 
     await host.store.transaction(body)
 
