@@ -40,7 +40,9 @@ def test_a_domain_is_started_and_shuts_down(host: testing.Host) -> None:
         await xend.call("shutdown", "web", mode=ShutdownMode.POWEROFF.value)
         await xend.until_event(EventKind.STOPPED, "web")
         assert (await xend.call("domain_info", "web")).state is DomainState.SHUTOFF
-        told = [event for event in xend.told() if event[0] != "changed"]  # which comes when the guest has answered
+        told = [
+            event for event in xend.told() if event[0] != "changed"
+        ]  # which comes when the guest has answered
         assert told == [
             ("defined", "added"),
             ("created", None),
