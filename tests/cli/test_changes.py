@@ -252,7 +252,7 @@ def test_a_mistake_is_one_line_and_sends_nothing(
 
 
 def test_failures_have_their_exit_statuses(purevirt: Terminal, xend: Xend) -> None:
-    assert "no active domain" in purevirt("suspend", "nobody", status=3)
+    assert "no domain has" in purevirt("suspend", "nobody", status=3)
     xend.error = WrongState("the guest refuses to shut down", operation="shutdown")
     assert purevirt("shutdown", "test", status=1) == "purevirt: the guest refuses to shut down\n"
     xend.error = Timeout("the guest did not answer", operation="shutdown")
@@ -340,7 +340,7 @@ def test_event_has_an_end(purevirt: Terminal) -> None:
     assert purevirt("event", "--loop", "--timeout", "0.01") == "events received: 0\n"
     assert "suspended" in purevirt("event", "--list").splitlines()
     assert "lost" in purevirt.json("event", "--list")
-    assert "no active domain" in purevirt("event", "--domain", "nobody", status=3)
+    assert "no domain has" in purevirt("event", "--domain", "nobody", status=3)
 
 
 # --- completion

@@ -44,7 +44,7 @@ def test_a_paused_domain_is_paused(dom0: lab.Host) -> None:
         dom0.run(["xl", "destroy", name])
     gone = dom0.purevirt(["domstate", name], check=False)
     assert (gone.status, gone.stdout) == (3, "")
-    assert gone.stderr == f"purevirt: no active domain has the id, name or UUID '{name}'\n"
+    assert gone.stderr == f"purevirt: no domain has the id, name or UUID '{name}'\n"
 
 
 def test_a_rename_is_seen_by_an_open_connection(dom0: lab.Host) -> None:

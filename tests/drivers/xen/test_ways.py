@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -19,7 +20,22 @@ from purevirt.channels.xend import SOCKET
 from purevirt.drivers.xen.routes import table
 from purevirt.formats.xend_json import Call
 from purevirt.formats.xend_results import RESULTS
-from purevirt.model import Access, AttachedDevice, Channel, DomainState, Role, SchedulerParameters, VcpuCount
+from purevirt.model import (
+    Access,
+    AttachedDevice,
+    Channel,
+    Definition,
+    DefinitionText,
+    DomainRef,
+    DomainState,
+    DomainType,
+    Job,
+    JobKind,
+    JobState,
+    Role,
+    SchedulerParameters,
+    VcpuCount,
+)
 from tests.support.http_peer import ScriptedPeer
 from tests.support.memory_host import MemoryHost
 from tests.support.rpc_peer import RpcPeer
@@ -53,11 +69,53 @@ CHANGES: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], dict[str, Any]]] 
     "inject_nmi": ("inject_nmi", (), {}, {}),
     "send_trigger": ("send_trigger", ("power",), {}, {"trigger": "power", "vcpu": 0}),
 }
+# Those that are about what the daemon remembers, and its jobs: how they are asked, and what the daemon hears.
+TEXT = "name = 'x'"
+RUNNING = Job(7, JobKind.START, UUID(int=5), "test", JobState.RUNNING, 0, 1.0)
+_LEAVING: dict[str, Any] = {"deadline": None}
+MANAGED: dict[str, tuple[Callable[[Any, Any], Any], dict[str, Any]]] = {
+    "define": (
+        lambda c, d: c.define(TEXT, revision=3),
+        {"text": TEXT, "format": None, "revision": 3},
+    ),
+    "undefine": (lambda c, d: d.undefine(managed_save=True), {"managed_save": True}),
+    "set_autostart": (lambda c, d: d.set_autostart(order=4), {"autostart": True, "order": 4}),
+    "start": (
+        lambda c, d: d.start(paused=True, wait=False),
+        {"paused": True, "force_boot": False, **_LEAVING},
+    ),
+    "create": (
+        lambda c, d: c.create(TEXT, format="xen-xl", wait=False),
+        {"text": TEXT, "format": "xen-xl", "paused": False, **_LEAVING},
+    ),
+    "restore": (
+        lambda c, d: c.restore("/s", wait=False, deadline=9.0),
+        {"path": "/s", "text": None, "format": None, "paused": False, "deadline": 9.0},
+    ),
+    "save": (lambda c, d: d.save("/s", wait=False), {"path": "/s", **_LEAVING}),
+    "managed_save": (lambda c, d: d.managed_save(wait=False), _LEAVING),
+    "managed_save_remove": (lambda c, d: d.managed_save_remove(), {}),
+    "dump": (
+        lambda c, d: d.dump("/c", live=True, wait=False),
+        {"path": "/c", "live": True, "crash": False, **_LEAVING},
+    ),
+    "migrate": (
+        lambda c, d: d.migrate("other", command=("ssh", "-4"), wait=False),
+        {"host": "other", "command": ["ssh", "-4"], "live": True, **_LEAVING},
+    ),
+    "adopt": (lambda c, d: d.adopt(), {}),
+    "job_cancel": (lambda c, d: c.cancel_job(7), {"id": 7}),
+}
+OF_THE_HOST = ("define", "create", "restore", "job_cancel")
+DEFINITION = Definition(bytes(16), "test", 1, "xen-xl", DomainType.PV, 1, 1, 1, 1)
 ATTACHED = AttachedDevice("disk", 51728, "xvdb", None, "/x.img")
 ANSWERS = {
     "set_memory": 65536,
     "set_vcpus": VcpuCount(2, 1),
     **dict.fromkeys(("attach_device", "detach_device", "update_device"), ATTACHED),
+    "define": DEFINITION,
+    **dict.fromkeys(("start", "create", "restore", "save", "managed_save"), RUNNING),
+    **dict.fromkeys(("dump", "migrate", "job_cancel"), RUNNING),
 }
 
 
@@ -65,7 +123,7 @@ def carried_out(call: Call) -> object:
     return ANSWERS.get(call.operation)
 
 
-ALL_CHANGES = dict.fromkeys(CHANGES, carried_out)
+ALL_CHANGES = dict.fromkeys((*CHANGES, *MANAGED), carried_out)
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +157,13 @@ def do(request: pytest.FixtureRequest) -> Iterator[Do]:
 
 
 def test_every_change_of_the_table_is_tried_here() -> None:
-    assert set(CHANGES) == {name for name, row in table().items() if row.change}
+    assert {*CHANGES, *MANAGED} == {name for name, row in table().items() if row.change}
 
 
 def test_what_the_table_gives_to_the_daemon_can_be_asked_of_it() -> None:
     driver = MemoryHost().driver
     for name, row in table().items():
-        if Channel.DAEMON in row.ro_daemon.channels and name not in ("events", "whoami"):
+        if Channel.DAEMON in row.ro_daemon.channels and name not in ("events", "whoami", *REMEMBERED):
             assert getattr(driver, name).operation == name
             assert name in RESULTS
 
@@ -240,7 +298,102 @@ def test_the_daemon_tells_a_read_only_user_what_hypercalls_would(host: testing.H
 
 def test_every_read_through_the_daemon_is_asked_here() -> None:
     through = {name for name, row in table().items() if row.ro_daemon.channels == (Channel.DAEMON,)}
-    assert set(QUESTIONS) == through - {"events", "whoami"}
+    assert set(QUESTIONS) == through - {"events", "whoami", *REMEMBERED}
+
+
+# What only the daemon knows, on any connection: how it is asked, what the daemon hears, and what it answers.
+REMEMBERED: dict[str, tuple[Callable[[Any], Any], dict[str, Any], Any]] = {
+    "list_definitions": (lambda c: c.definitions(), {}, [DEFINITION]),
+    "definition": (lambda c: c.lookup_by_name("test").definition(), {}, DEFINITION),
+    "definition_text": (
+        lambda c: c.lookup_by_name("test").definition_text(),
+        {"security_info": False},
+        DefinitionText(TEXT, "xen-xl", 1),
+    ),
+    "saved_description": (
+        lambda c: c.saved_description("/s"),
+        {"path": "/s"},
+        DefinitionText("<domain/>", "xml", 0),
+    ),
+    "jobs": (lambda c: c.jobs(active=True), {"active": True}, [RUNNING]),
+    "job": (lambda c: c.job(RUNNING), {"id": 7, "since": -1, "wait": 0.0}, RUNNING),
+    "job_log": (lambda c: c.job_log(7), {"id": 7}, ["12:00:00 checking"]),
+}
+
+
+@pytest.mark.parametrize("operation", REMEMBERED)
+@pytest.mark.parametrize("opener", ["open", "open_read_only"])
+def test_what_the_daemon_remembers_is_asked_of_it_alone(
+    host: testing.Host, operation: str, opener: str
+) -> None:
+    ask, heard, answer = REMEMBERED[operation]
+    needed = pytest.raises(errors.ChannelUnavailable, match="needs the Xen daemon")
+    with getattr(purevirt, opener)(host.uri) as connection, needed:
+        ask(connection)
+    with RpcPeer(host.root, {operation: lambda _: answer}) as daemon:
+        with getattr(purevirt, opener)(host.uri) as connection:
+            assert ask(connection) == answer
+        assert daemon.calls[-1].operation == operation
+        assert daemon.calls[-1].arguments == heard
+
+
+@pytest.mark.parametrize("operation", MANAGED)
+def test_what_the_daemon_is_to_do_is_heard(host: testing.Host, operation: str) -> None:
+    ask, heard = MANAGED[operation]
+    with RpcPeer(host.root, ALL_CHANGES) as daemon:
+        with purevirt.open(host.uri) as connection:
+            domain = connection.lookup_by_name("test")
+            ask(connection, domain)
+        call = daemon.calls[-1]
+        assert (call.operation, call.arguments, call.timeout) == (operation, heard, 30.0)
+        assert (call.domain is None) is (operation in OF_THE_HOST)
+        with purevirt.open_read_only(host.uri) as connection:
+            domain = connection.lookup_by_name("test")
+            count = len(daemon.calls)
+            with pytest.raises(errors.ReadOnly) as caught:
+                ask(connection, domain)
+            assert caught.value.operation == operation
+            assert len(daemon.calls) == count
+    with purevirt.open(host.uri) as connection:
+        domain = connection.lookup_by_name("test")
+        with pytest.raises(errors.ChannelUnavailable, match=f"{operation} needs the Xen daemon, and none"):
+            ask(connection, domain)
+
+
+def test_a_job_is_waited_for_and_its_failure_raised(host: testing.Host, do: Do) -> None:
+    looks = iter(
+        [
+            RUNNING._replace(revision=1, step="checking", progress=0.5),
+            RUNNING._replace(revision=2, state=JobState.FAILED, error="NoMemory", message="too little"),
+        ]
+    )
+    seen: list[Job] = []
+    with RpcPeer(host.root, {**ALL_CHANGES, "job": lambda _: next(looks)}) as daemon:
+        connection = do("open", host.uri)
+        domain = do(connection.lookup_by_name, "test")
+        with pytest.raises(errors.NoMemory, match="too little") as caught:
+            do(domain.start, progress=seen.append)
+        do(connection.close)
+    assert (caught.value.operation, caught.value.domain, caught.value.detail) == ("start", "test", "job 7")
+    assert [job.step for job in seen] == [None, "checking", None]
+    asked = [call.arguments for call in daemon.calls if call.operation == "job"]
+    assert asked == [{"id": 7, "since": 0, "wait": 30.0}, {"id": 7, "since": 1, "wait": 30.0}]
+
+
+def test_a_domain_that_is_only_defined_is_found_through_the_daemon(host: testing.Host, do: Do) -> None:
+    ref = DomainRef(bytes(range(16)), None, "web")
+    with RpcPeer(host.root, {"lookup_name": lambda _: ref}) as daemon:
+        connection = do("open", host.uri)
+        assert do(connection.lookup_by_name, "web")._ref == ref
+        assert do(connection.lookup_by_name, "test").uuid != ref.uuid
+        assert daemon.operations == ["lookup_name"]
+        do(connection.close)
+    with RpcPeer(host.root) as daemon:
+        connection = do("open", host.uri)
+        daemon.close()
+        with pytest.raises(errors.NoSuchDomain):
+            do(connection.lookup_by_name, "web")
+        do(connection.close)
 
 
 def test_the_daemons_errors_come_as_what_they_are(host: testing.Host, do: Do) -> None:
