@@ -65,9 +65,11 @@ class Stored(NamedTuple):
 class Supervised(NamedTuple):
     """A domain that the daemon answers for, and how far it is with it.
 
-    `boot` says which life of the host `domid` is of. `phase`: "building" (being made, or made and not yet let run),
-    "running", "ending" (it has stopped for `reason`, and `action` is being carried out), "waiting" (it is gone, and is
-    made again at `due`), "kept" (it has stopped, and stays as it is). `restarts` counts those in quick succession.
+    `boot` says which life of the host `domid` is of. `phase`: "building" (being made), "made" (complete, and not yet
+    let run), "running", "dumping" (its memory is being written to a file), "leaving" (its state goes to a file, or
+    elsewhere), "ending" (it has stopped for `reason`, and `action` is being carried out), "waiting" (it is gone, and is
+    made again at `due`), "kept" (it has stopped, and stays as it is), "stopped" (the host is going down). What else a
+    phase needs to be gone on with is in `action`. `restarts` counts those in quick succession.
     `format` and `text` are what it was made from. Times are seconds since 1970.
     """
 

@@ -50,9 +50,16 @@ class Keeper:
             if row.phase not in ("running", "kept"):
                 continue
             info = there.get((row.domid, row.handle))
+            if info is not None and info.name is not None and info.name != row.name:
+                self._rename(row.handle, info.name)
             stopped = info is None or "d" in (info.flags or "") or (row.phase == "running" and _stopped(info))
             if stopped and not self._manager.locks.held(row.handle):
                 self.see(row.handle)
+
+    def _rename(self, handle: bytes, name: str) -> None:
+        """Somebody has renamed it without the daemon, or the daemon had ended before all of it was renamed."""
+        if not self._manager.locks.held(handle):
+            self._manager.spawn(self._manager.renamed(handle, name), f"xend: another name, {name}")
 
     def see(self, handle: bytes) -> None:
         """Look at one domain, and do what there is to do."""
@@ -129,6 +136,13 @@ class Keeper:
         stamp = _stamp(self._manager.clock())
         await self._manager.toolstack.set_aside(info, f"{row.name}-{stamp}", uuid4().bytes)
 
+    async def _finish_putting_aside(self, row: Supervised) -> None:
+        """An earlier life has given it another handle, and perhaps no other name yet."""
+        for info in await self._manager.link.driver.list_domains():
+            if info.domid == row.domid and info.name == row.name:
+                stamp = _stamp(self._manager.clock())
+                await self._manager.toolstack.set_aside(info, f"{row.name}-{stamp}", info.handle)
+
     # --- restarts
 
     async def begin_restart(self, row: Supervised) -> None:
@@ -164,6 +178,8 @@ class Keeper:
                 if info is not None:
                     step.report(f"ending it ({row.reason})", 0.0)
                     await self.end(row, info, step)
+                elif Action(row.action) is Action.RENAME_RESTART:
+                    await self._finish_putting_aside(row)
                 row = await manager.supervised.put(row._replace(phase="waiting", domid=None), must=False)
         assert row.due is not None
         if (left := row.due - manager.clock()) > 0:

@@ -15,9 +15,10 @@ from purevirt.daemons.xend.managed.manager import Manager
 from purevirt.daemons.xend.toolstack.builder import Dump, Migration
 from purevirt.model import DomainInfo, DomainRef, EventKind
 
-__all__ = ["SAVE", "dump", "managed_save_path", "migrate", "save", "stay"]
+__all__ = ["DUMP_HELD", "MANAGED", "MIGRATE", "dump", "managed_save_path", "migrate", "save", "stay"]
 
 SAVE, MANAGED, MIGRATE = "save ", "managed-save ", "migrate "
+DUMP, DUMP_HELD = "dump-live ", "dump "
 """What a row's action begins with; what follows is the file, or the host."""
 
 
@@ -76,13 +77,25 @@ async def dump(manager: Manager, step: Step, ref: DomainRef, path: str, how: Dum
     """The work of a job."""
     async with manager.hold(ref.handle):
         info = await manager.running(ref, "dump")
-        await manager.builder.dump(info, path, how, step.report)
+        held = not how.live and not set(info.flags or "") & set("psc")
+        action = (DUMP_HELD if held else DUMP) + path
+        await _leave(manager, info, action, manager.builder.dump(info, path, how, step.report), "dumping")
         if how.crash:
             await to_its_end(manager.supervised.forget(ref.handle))
             manager.tell(EventKind.STOPPED, info, "crash")
+        else:
+            await to_its_end(_stayed(manager, info.handle))
 
 
-async def _leave(manager: Manager, info: DomainInfo, action: str, work: Awaitable[None]) -> None:
+async def _stayed(manager: Manager, handle: bytes) -> None:
+    row = manager.supervised.get(handle)
+    if row is not None:
+        await stay(manager, row)
+
+
+async def _leave(
+    manager: Manager, info: DomainInfo, action: str, work: Awaitable[None], phase: str = "leaving"
+) -> None:
     """Let it go; if it cannot, it stays as it was. A domain that nobody answers for has a row meanwhile."""
     old = manager.supervised.get(info.handle)
     if old is None:
@@ -101,7 +114,7 @@ async def _leave(manager: Manager, info: DomainInfo, action: str, work: Awaitabl
             "",
         )
     try:
-        await manager.supervised.put(old._replace(phase="leaving", action=action))
+        await manager.supervised.put(old._replace(phase=phase, action=action))
     except BaseException:
         if hasattr(work, "close"):
             work.close()

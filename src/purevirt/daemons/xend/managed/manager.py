@@ -158,11 +158,14 @@ class Manager:
 
     async def renamed(self, handle: bytes, name: str) -> None:
         """A domain that is there has another name now: so have its definition, and what it is restarted as."""
-        if (row := self.supervised.get(handle)) is not None and row.text:
+        known = self.catalogue.get(handle)
+        if known is not None and known.name != name:
+            await self.catalogue.rename(handle, name)
+        if (
+            row := self.supervised.get(handle)
+        ) is not None and row.text:  # last: until then it is seen to differ
             text = renamed(row.text, row.format, name)
             await self.supervised.put(row._replace(name=name, text=text))
-        if self.catalogue.get(handle) is not None:
-            await self.catalogue.rename(handle, name)
 
     async def rename_inactive(self, handle: bytes, name: str) -> None:
         """Give a domain that is only defined another name. DomainExists, WrongState."""

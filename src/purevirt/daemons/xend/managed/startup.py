@@ -5,6 +5,7 @@ Hypervisor and store say what there is; the database says what was meant. What i
 
     building   nothing of it may stay: it is ended; a restart is begun again
     made       it is let run
+    dumping    it is let run, if it was held for that
     leaving    it is gone, and its state is whole: it has left. It is there: it goes on here
     ending     its policy is carried out from where it stopped
     waiting    the restart goes on
@@ -16,10 +17,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 
 from purevirt.daemons.xend.config_store import Supervised, rows
-from purevirt.daemons.xend.managed import building, leaving
+from purevirt.daemons.xend.managed import building, leaving, remains
 from purevirt.daemons.xend.managed.jobs import Step
 from purevirt.daemons.xend.managed.keeper import Keeper
 from purevirt.daemons.xend.managed.manager import Manager
@@ -54,11 +54,12 @@ async def resolve(manager: Manager, keeper: Keeper) -> None:
     await manager.supervised.load()
     unfinished = await manager.jobs.load()
     handles = {job.uuid.bytes for job in unfinished} | {
-        row.handle for row in manager.supervised.all() if row.phase in ("building", "leaving")
+        row.handle for row in manager.supervised.all() if row.phase in ("building", "leaving", "dumping")
     }
     for handle in handles:
         with _told("what was under way of a domain could not be ended"):
             await manager.builder.abandon(handle)
+    touched = {row.handle for row in manager.supervised.all()}
     became: dict[bytes, str] = {}
     restarts: list[Supervised] = []
     for row in manager.supervised.all():
@@ -68,6 +69,9 @@ async def resolve(manager: Manager, keeper: Keeper) -> None:
         except (XenError, OSError) as error:
             became[row.handle] = f"could not be resolved: {error}"
             _log.error("domain %s: %s", row.name, became[row.handle])
+    with _told("what is left of domains could not be cleared away"):
+        await remains.clear_domains(manager, handles | touched)
+    await _clear_files(manager)
     for job in unfinished:
         text = became.get(job.uuid.bytes, "nothing of it was left to be done or undone")
         message = f"the Xen daemon ended in the middle of it; {text}"
@@ -75,6 +79,18 @@ async def resolve(manager: Manager, keeper: Keeper) -> None:
         await manager.jobs.ended(job.id, JobState.INTERRUPTED, None, message)
     for row in restarts:
         await keeper.begin_restart(row)
+    keeper.looked(await manager.link.driver.list_domains())
+
+
+async def _clear_files(manager: Manager) -> None:
+    if manager.database.read_only is not None:
+        return
+    wanted = [
+        stored.saved
+        for known in manager.catalogue.all()
+        if known.managed_save and (stored := await manager.catalogue.stored(known.handle)).saved is not None
+    ]
+    await asyncio.to_thread(remains.clear_files, manager.state, wanted)
 
 
 async def _resolved(manager: Manager, keeper: Keeper, row: Supervised, restarts: list[Supervised]) -> str:
@@ -84,6 +100,8 @@ async def _resolved(manager: Manager, keeper: Keeper, row: Supervised, restarts:
         return await _building(manager, row, restarts)
     if row.phase == "leaving":
         return await _leaving(manager, row, info)
+    if row.phase == "dumping":
+        return await _dumping(manager, row, info)
     if row.reason == AT_SHUTDOWN and info is None:
         return "it is started again"
     if row.boot != manager.boot:
@@ -129,8 +147,8 @@ async def _leaving(manager: Manager, row: Supervised, info: DomainInfo | None) -
     word += " "
     if info is not None:
         if word != leaving.MIGRATE:
-            with contextlib.suppress(OSError):
-                os.unlink(where)  # the domain goes on, so its state is out of date
+            building.remove(where)  # the domain goes on, so its state is out of date
+            building.remove(f"{where}.part")
         await leaving.stay(manager, row)
         return "it was undone: the domain is here as before"
     if word == leaving.MIGRATE:
@@ -143,6 +161,18 @@ async def _leaving(manager: Manager, row: Supervised, info: DomainInfo | None) -
         return f"the domain is gone, and its state is not whole: {error}"
     await leaving.saved(manager, row.handle, where if word == leaving.MANAGED else None)
     return f"it was done: the state is in {where}"
+
+
+async def _dumping(manager: Manager, row: Supervised, info: DomainInfo | None) -> str:
+    word, _, where = (row.action or "").partition(" ")
+    building.remove(f"{where}.part")
+    if info is None:
+        await manager.supervised.forget(row.handle)
+        return "the domain is gone"
+    if f"{word} " == leaving.DUMP_HELD and "p" in (info.flags or ""):
+        await manager.toolstack.resume(info)
+    await leaving.stay(manager, row)
+    return "the domain is here as before"
 
 
 def _has_run(info: DomainInfo) -> bool:
