@@ -61,8 +61,9 @@ class Lives:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.pid:
-            self.kill()
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself: a test has failed
+            if self.pid:
+                self.kill()
         assert self._zygote.stdin is not None
         with self._zygote:
             self._zygote.stdin.close()

@@ -14,7 +14,17 @@ __all__ = ["violations"]
 
 
 def violations(lives: Lives) -> list[str]:
-    """What is wrong, in words."""
+    """What is wrong, in words, and stays so: a guest that was asked to shut down may do it while one looks."""
+    found: list[str] = []
+    for _ in range(3):
+        lives.settled()
+        found = _violations(lives)
+        if not found:
+            break
+    return found
+
+
+def _violations(lives: Lives) -> list[str]:
     found: list[str] = []
     infos = [info for info in lives.call("list_domains") if info["domid"] != 0]
     definitions = {known["uuid"]: known for known in lives.call("list_definitions")}

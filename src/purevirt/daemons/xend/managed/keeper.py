@@ -164,10 +164,19 @@ class Keeper:
         try:
             await self._restarted(step, handle)
         except BaseException:
-            row = self._manager.supervised.get(handle)
-            if row is not None and row.phase in ("ending", "waiting") and not self._manager.stopping:
-                await to_its_end(self._manager.supervised.forget(handle))
+            await to_its_end(self._given_up(handle))
             raise
+
+    async def _given_up(self, handle: bytes) -> None:
+        """A restart failed, or was called off: what has stopped and is still there stays as it is."""
+        manager = self._manager
+        row = manager.supervised.get(handle)
+        if row is None or row.phase not in ("ending", "waiting") or manager.stopping:
+            return
+        if row.phase == "ending" and await manager.active(handle, row.domid) is not None:
+            await manager.supervised.put(row._replace(phase="kept", action=None, due=None), must=False)
+        else:
+            await manager.supervised.forget(handle)
 
     async def _restarted(self, step: Step, handle: bytes) -> None:
         manager = self._manager

@@ -6,6 +6,7 @@ Only what was the daemon's own is touched: domains that it answered for or was a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Iterable
@@ -22,19 +23,25 @@ __all__ = ["clear_domains", "clear_files"]
 _log = logging.getLogger(__name__)
 
 
-async def clear_domains(manager: Manager, handles: set[bytes]) -> None:
+async def clear_domains(manager: Manager, known: set[tuple[int, bytes]], handles: set[bytes]) -> None:
     """Finish what destroying them, or undoing the making of them, was cut off in: their nodes, scripts and records.
 
-    Whatever has an id in the hypervisor is not gone.
+    `known` are ids and UUIDs of the daemon's own; of `handles` the ids are not known. Whatever has an id in the
+    hypervisor is not gone, unless it is dying.
     """
-    there = {info.domid for info in await manager.link.driver.list_domains()}
-    found = await _in_store(manager) | await asyncio.to_thread(_on_disk, manager.link.root)
+    infos = [info for info in await manager.link.driver.list_domains() if "d" not in (info.flags or "")]
+    there = {info.domid for info in infos}
+    found = known | await _in_store(manager) | await asyncio.to_thread(_on_disk, manager.link.root)
+    handles = handles | {handle for _, handle in known}
     for domid, handle in sorted(found):
         if domid not in there and handle in handles:
             try:
                 await manager.toolstack.destroy(_gone(domid, handle))
             except XenError as error:
                 _log.error("what is left of domain %d could not be cleared away: %s", domid, error)
+    for handle in handles - {info.handle for info in infos}:
+        with contextlib.suppress(NoSuchNode):
+            await manager.link.store.rm(f"/vm/{UUID(bytes=handle)}")
 
 
 async def _in_store(manager: Manager) -> set[tuple[int, bytes]]:

@@ -59,7 +59,11 @@ async def resolve(manager: Manager, keeper: Keeper) -> None:
     for handle in handles:
         with _told("what was under way of a domain could not be ended"):
             await manager.builder.abandon(handle)
-    touched = {row.handle for row in manager.supervised.all()}
+    known = {
+        (row.domid, row.handle)
+        for row in manager.supervised.all()
+        if row.domid is not None and row.boot == manager.boot
+    }
     became: dict[bytes, str] = {}
     restarts: list[Supervised] = []
     for row in manager.supervised.all():
@@ -70,7 +74,7 @@ async def resolve(manager: Manager, keeper: Keeper) -> None:
             became[row.handle] = f"could not be resolved: {error}"
             _log.error("domain %s: %s", row.name, became[row.handle])
     with _told("what is left of domains could not be cleared away"):
-        await remains.clear_domains(manager, handles | touched)
+        await remains.clear_domains(manager, known, handles)
     await _clear_files(manager)
     for job in unfinished:
         text = became.get(job.uuid.bytes, "nothing of it was left to be done or undone")
