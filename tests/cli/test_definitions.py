@@ -145,6 +145,45 @@ def test_words_about_a_domain_are_kept_with_its_definition(purevirt: Terminal, w
     assert purevirt("desc", web) == "No description for domain: web\n"
 
 
+@pytest.mark.parametrize("form", ["xen-xl", "xml"])
+def test_another_programs_element_is_kept_by_its_namespace(
+    purevirt: Terminal, web: str, tmp_path: Path, form: str
+) -> None:
+    if form == "xml":
+        file = tmp_path / "web.xml"
+        file.write_text(purevirt("dumpxml", web, "--inactive"))
+        purevirt("define", str(file))
+    uri, other = "urn:shop", "urn:other"
+    assert "no metadata of urn:shop" in purevirt("metadata", web, uri, status=1)
+    purevirt("metadata", web, uri, "--key", "shop", "--set", "<owner a='1'>Ann &amp; Bo<owner/></owner>")
+    kept = "<shop:owner xmlns:shop='urn:shop' a='1'>Ann &amp; Bo<owner/></shop:owner>"
+    assert purevirt("metadata", web, uri) == kept + "\n"
+    purevirt("metadata", web, other, "--set", "<note xmlns='urn:other'/>")
+    purevirt("metadata", web, uri, "--set", "<owner/>")
+    assert purevirt("metadata", web, uri) == "<owner xmlns='urn:shop'/>\n"
+    assert "<owner xmlns='urn:shop'/>" in purevirt("dumpxml", web, "--inactive")
+    purevirt("metadata", web, uri, "--remove")
+    assert purevirt.json("metadata", web, uri) == {"metadata": None}
+    assert purevirt("metadata", web, other) == "<note xmlns='urn:other'/>\n"
+
+
+@pytest.mark.parametrize(
+    ("element", "message"),
+    [
+        ("<owner>", "metadata:1:"),
+        ("<a/><b/>", "metadata:1:"),
+        ("words", "metadata:1:"),
+        ("<a xmlns='urn:other'/>", "<a> is not of the namespace urn:shop"),
+        ("<b:a/>", "<b:a> is not of the namespace urn:shop"),
+    ],
+)
+def test_what_is_no_element_of_the_namespace_is_refused(
+    purevirt: Terminal, web: str, element: str, message: str
+) -> None:
+    assert message in purevirt("metadata", web, "urn:shop", "--key", "k", "--set", element, status=2)
+    assert purevirt_text(purevirt, web) == WEB
+
+
 def test_config_is_the_definitions_and_persistent_both(purevirt: Terminal, web: str) -> None:
     purevirt("setmaxmem", web, "128M", "--config")
     purevirt("setmem", web, "96M", "--config")

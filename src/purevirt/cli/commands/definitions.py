@@ -1,4 +1,4 @@
-"""define, undefine, edit, autostart, desc."""
+"""define, undefine, edit, autostart, desc, metadata."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from purevirt.cli.context import domain_argument, json_option, pass_session
 from purevirt.cli.session import Session
 from purevirt.errors import Conflict, Denied, NoSuchDomain, WrongState, XenError
 
-__all__ = ["autostart", "define", "desc", "edit", "undefine"]
+__all__ = ["autostart", "define", "desc", "edit", "metadata", "undefine"]
 
 _FORMATS = list(formats.FORMATS)
 _ENDINGS = {"xml": ".xml", "xen-xl": ".cfg", "xen-sxpr": ".sxp"}
@@ -111,6 +111,44 @@ def desc(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     output.done(session.json, f"Domain {what} updated successfully")
+
+
+@click.command()
+@click.option("--key", metavar="PREFIX", help="The prefix of the namespace, for an element that has none.")
+@click.option("--set", "element", metavar="XML", help="Keep this element, in place of the one there is.")
+@click.option("--remove", is_flag=True, help="Take the element away.")
+@click.option("--config", is_flag=True, help="For virsh's sake: it is always the definition's.")
+@domain_argument
+@click.argument("uri")
+@json_option
+@pass_session
+def metadata(
+    session: Session,
+    domain: str,
+    uri: str,
+    key: str | None,
+    element: str | None,
+    remove: bool,
+    config: bool,
+) -> None:
+    """Show, set or remove the XML that another program keeps with a domain's definition.
+
+    URI is the namespace of its element.
+    """
+    if remove and element is not None:
+        raise click.UsageError("give --set or --remove, not both")
+    found = session.connection.lookup(domain)
+    if remove or element is not None:
+        found.set_metadata(uri, element, key=key)
+        output.done(session.json, f"Metadata {'removed' if remove else 'modified'}")
+        return
+    kept = found.metadata(uri)
+    if session.json:
+        output.print_json({"metadata": kept})
+    elif kept is None:
+        raise XenError(f"the definition of domain {domain} has no metadata of {uri}")
+    else:
+        click.echo(kept)
 
 
 @click.command()
