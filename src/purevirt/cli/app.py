@@ -75,6 +75,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "definitions",
             "Show a domain's description in words, or its title, or give it another; an empty one takes it away.",
         ),
+        "metadata": (
+            "definitions",
+            "Show, set or remove the XML that another program keeps with a domain's definition.",
+        ),
     },
     "Lives": {
         "create": ("life", "Make a domain of a description, that is forgotten when it ends."),

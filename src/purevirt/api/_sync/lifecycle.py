@@ -73,6 +73,34 @@ class Lifecycle(DomainBase):
 
         run_blocking(_editing.edited(self._driver, self._ref, lambda known: known._replace(summary=summary)))
 
+    def metadata(self, uri: str) -> str | None:
+        """The element of XML that another program keeps with its definition, by its namespace
+        (`virDomainGetMetadata`); None: there is none. NoSuchDomain: it is not defined."""
+        from purevirt.formats import conversion
+        from purevirt.formats.domain_xml.metadata import element_of
+
+        known = run_blocking(self._driver.definition_text(self._ref, False))
+        description = conversion.parse(known.text, known.format, file="definition").description
+        return element_of(description.metadata, uri)
+
+    def set_metadata(self, uri: str, element: str | None, *, key: str | None = None) -> None:
+        """Keep an element of XML with its definition, in place of the one of the same namespace; None takes it away
+        (`virDomainSetMetadata`).
+
+        An element that says no namespace is put into this one, with `key` as its prefix. ConfigError: it is not one
+        element, or is another namespace's.
+        """
+        from purevirt.api import _editing
+        from purevirt.formats.domain_xml.metadata import with_element
+
+        run_blocking(
+            _editing.edited(
+                self._driver,
+                self._ref,
+                lambda known: known._replace(metadata=with_element(known.metadata, uri, element, key)),
+            )
+        )
+
     def start(
         self,
         *,

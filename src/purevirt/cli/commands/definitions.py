@@ -1,4 +1,4 @@
-"""define, undefine, edit, autostart, desc."""
+"""define, undefine, edit, autostart, desc, metadata."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from purevirt.cli.context import domain_argument, json_option, pass_session
 from purevirt.cli.session import Session
 from purevirt.errors import Conflict, Denied, NoSuchDomain, WrongState, XenError
 
-__all__ = ["autostart", "define", "desc", "edit", "undefine"]
+__all__ = ["autostart", "define", "desc", "edit", "metadata", "undefine"]
 
 _FORMATS = list(formats.FORMATS)
 _ENDINGS = {"xml": ".xml", "xen-xl": ".cfg", "xen-sxpr": ".sxp"}
@@ -114,6 +114,44 @@ def desc(
 
 
 @click.command()
+@click.option("--key", metavar="PREFIX", help="The prefix of the namespace, for an element that has none.")
+@click.option("--set", "element", metavar="XML", help="Keep this element, in place of the one there is.")
+@click.option("--remove", is_flag=True, help="Take the element away.")
+@click.option("--config", is_flag=True, help="For virsh's sake: it is always the definition's.")
+@domain_argument
+@click.argument("uri")
+@json_option
+@pass_session
+def metadata(
+    session: Session,
+    domain: str,
+    uri: str,
+    key: str | None,
+    element: str | None,
+    remove: bool,
+    config: bool,
+) -> None:
+    """Show, set or remove the XML that another program keeps with a domain's definition.
+
+    URI is the namespace of its element.
+    """
+    if remove and element is not None:
+        raise click.UsageError("give --set or --remove, not both")
+    found = session.connection.lookup(domain)
+    if remove or element is not None:
+        found.set_metadata(uri, element, key=key)
+        output.done(session.json, f"Metadata {'removed' if remove else 'modified'}")
+        return
+    kept = found.metadata(uri)
+    if session.json:
+        output.print_json({"metadata": kept})
+    elif kept is None:
+        raise XenError(f"the definition of domain {domain} has no metadata of {uri}")
+    else:
+        click.echo(kept)
+
+
+@click.command()
 @click.option(
     "--format",
     "form",
@@ -128,55 +166,83 @@ def edit(session: Session, domain: str, form: str | None) -> None:
     What was changed is checked, shown and applied. If it cannot be, you may go on editing; nothing that you wrote is
     lost. A running domain goes by it when it is started next.
     """
-    connection = session.connection
-    found = connection.lookup(domain)
+    work = _Edited(session.connection.lookup(domain), form)
     try:
-        known = found.definition_text(security_info=True)
-    except Denied:
-        known = found.definition_text()
-    kept, chosen = known.text, known.format
-    if form is not None and form != chosen:
-        kept, chosen = formats.convert(kept, form, from_=chosen).text, form
-    text = kept
-    while True:
-        edited = click.edit(text, extension=_ENDINGS[chosen], require_save=False)
-        text = text if edited is None else edited
-        if text == kept:
-            click.echo(f"Domain '{domain}' configuration not changed")
-            return
+        applied = work.go_on(session.connection)
+    except _GivenUp:
+        raise XenError(f"nothing was changed; what you wrote is in {work.in_file()}") from None
+    except BaseException:
+        if work.text != work.kept:
+            click.echo(f"purevirt: what you wrote is in {work.in_file()}", err=True)
+        raise
+    click.echo(f"Domain '{domain}' configuration {'edited' if applied else 'not changed'}")
+
+
+class _GivenUp(Exception):
+    """Whoever edits has had enough, or cannot be asked."""
+
+
+class _Edited:
+    """A definition in an editor: `kept` as the daemon has it, `text` as it is to be."""
+
+    def __init__(self, domain: purevirt.Domain, form: str | None) -> None:
+        self._domain = domain
+        self.form = form or ""
+        self._read()
+        self.text = self.kept
+
+    def _read(self) -> None:
         try:
-            formats.parse(text, chosen, file=f"{domain}{_ENDINGS[chosen]}")
-            _show_difference(kept, text)
-            connection.define(text, format=chosen, revision=known.revision)
-        except Conflict as error:
-            click.echo(f"purevirt: {error}", err=True)
-            if not _again(
-                "Put yours in its place, look at it again, or give up?", text, chosen, ("y", "e", "n")
-            ):
-                continue
-            known = found.definition_text()
-            connection.define(text, format=chosen, revision=known.revision)
-        except XenError as error:
-            click.echo(f"purevirt: {error}", err=True)
-            _again("Edit it again, or give up?", text, chosen, ("e", "n"))
-            continue
-        click.echo(f"Domain '{domain}' configuration edited")
-        return
+            known = self._domain.definition_text(security_info=True)
+        except Denied:
+            known = self._domain.definition_text()
+        self.form = self.form or known.format
+        same = self.form == known.format
+        self.kept = known.text if same else formats.convert(known.text, self.form, from_=known.format).text
+        self.revision = known.revision
+
+    def go_on(self, connection: purevirt.Connection) -> bool:
+        """Edit and apply, again and again until one is content; False: there is nothing to apply."""
+        ending = _ENDINGS[self.form]
+        editing = True
+        while True:
+            if editing:
+                edited = click.edit(self.text, extension=ending, require_save=False)
+                self.text = self.text if edited is None else edited
+            if self.text == self.kept:
+                return False
+            try:
+                formats.parse(self.text, self.form, file=f"definition{ending}")
+                if editing:
+                    _show_difference(self.kept, self.text)
+                connection.define(self.text, format=self.form, revision=self.revision)
+                return True
+            except Conflict as error:
+                click.echo(f"purevirt: {error}; from that to yours:", err=True)
+                self._read()
+                _show_difference(self.kept, self.text)
+                editing = not _again("Put yours in its place, edit it again, or give up?", ("y", "e", "n"))
+            except XenError as error:
+                click.echo(f"purevirt: {error}", err=True)
+                editing = not _again("Edit it again, or give up?", ("e", "n"))
+
+    def in_file(self) -> str:
+        """The path of a new file with what was written."""
+        descriptor, path = tempfile.mkstemp(prefix="purevirt-edit-", suffix=_ENDINGS[self.form])
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(self.text)
+        return path
 
 
-def _again(question: str, text: str, form: str, answers: tuple[str, ...]) -> bool:
-    """Whether it is to be done all the same; False: edit it again. Whoever gives up, or cannot be asked, finds what he
-    wrote in a file."""
+def _again(question: str, answers: tuple[str, ...]) -> bool:
+    """Whether it is to be done all the same; False: edit it again."""
     try:
         answer = click.prompt(question, type=click.Choice(answers), default="e", err=True)
     except (click.Abort, EOFError):
         answer = "n"
-    if answer != "n":
-        return bool(answer == "y")
-    descriptor, path = tempfile.mkstemp(prefix="purevirt-edit-", suffix=_ENDINGS[form])
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
-    raise XenError(f"nothing was changed; what you wrote is in {path}", path=path)
+    if answer == "n":
+        raise _GivenUp
+    return bool(answer == "y")
 
 
 def _show_difference(old: str, new: str) -> None:
