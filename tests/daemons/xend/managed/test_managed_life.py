@@ -216,6 +216,8 @@ def test_a_managed_save_is_gone_on_from_once(host: testing.Host) -> None:
         assert there(path)
         with pytest.raises(WrongState, match="has a saved state, which would be lost"):
             await xend.call("undefine", "web")
+        with pytest.raises(WrongState, match="has another saved state, of the Xen daemon's"):
+            await xend.call("restore", path=path)
         with pytest.raises(WrongState, match="has a saved state, which has its name"):
             await xend.call("rename", "web", name="shop")
         await xend.done("start", "web")

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from purevirt.daemons.xend.config_store import Supervised
 from purevirt.daemons.xend.managed.building import make
-from purevirt.daemons.xend.managed.finishing import to_its_end
+from purevirt.daemons.xend.managed.finishing import to_its_end, uncut
 from purevirt.daemons.xend.managed.jobs import Step
 from purevirt.daemons.xend.managed.manager import Manager, parsed
 from purevirt.daemons.xend.managed.policies import action, next_restart
@@ -129,12 +129,12 @@ class Keeper:
         if chosen is Action.RENAME_RESTART:
             await self._put_aside(row, info)
             return
-        await manager.toolstack.destroy(info)
+        await uncut(manager.toolstack.destroy(info))
         manager.tell(EventKind.STOPPED, info, row.reason)
 
     async def _put_aside(self, row: Supervised, info: DomainInfo) -> None:
         stamp = _stamp(self._manager.clock())
-        await self._manager.toolstack.set_aside(info, f"{row.name}-{stamp}", uuid4().bytes)
+        await uncut(self._manager.toolstack.set_aside(info, f"{row.name}-{stamp}", uuid4().bytes))
 
     async def _finish_putting_aside(self, row: Supervised) -> None:
         """An earlier life has given it another handle, and perhaps no other name yet."""

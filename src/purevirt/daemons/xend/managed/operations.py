@@ -197,6 +197,12 @@ async def _restore(work: Work) -> Job:
             operation="restore",
             domain=known.name,
         )
+    if known is not None and known.managed_save:
+        raise WrongState(
+            f"restore: domain {known.name} has another saved state, of the Xen daemon's: start it, or remove that",
+            operation="restore",
+            domain=known.name,
+        )
     await manager.free(described.handle, described.name)
 
     async def work_(step: Step) -> None:
