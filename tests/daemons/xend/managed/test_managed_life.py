@@ -39,6 +39,7 @@ def test_a_domain_is_started_and_shuts_down(host: testing.Host) -> None:
             await xend.call("start", "web")
         await xend.call("shutdown", "web", mode=ShutdownMode.POWEROFF.value)
         await xend.until_event(EventKind.STOPPED, "web")
+        await xend.settled()
         assert (await xend.call("domain_info", "web")).state is DomainState.SHUTOFF
         told = [
             event for event in xend.told() if event[0] != "changed"
