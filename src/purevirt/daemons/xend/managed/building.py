@@ -87,7 +87,7 @@ async def make(
     """
     action = row.action or (PAUSED if paused else None)
     row = row._replace(phase="building", domid=None, boot=manager.boot, action=action)
-    await manager.supervised.put(row)
+    await manager.supervised.put(row, must=row.due is None)  # a restart is made whether it can be kept or not
     try:
         await manager.free(row.handle, row.name)
         domid = await build(step.report)
@@ -101,7 +101,7 @@ async def make(
 async def _unmade(manager: Manager, row: Supervised) -> None:
     """A restart that the daemon's end has cut off is begun again by its next life."""
     if manager.stopping and row.due is not None:
-        await manager.supervised.put(row._replace(phase="waiting"))
+        await manager.supervised.put(row._replace(phase="waiting"), must=False)
     else:
         await manager.supervised.forget(row.handle)
 
@@ -109,7 +109,7 @@ async def _unmade(manager: Manager, row: Supervised) -> None:
 async def _made(manager: Manager, row: Supervised, domid: int, how: str, saved: str | None) -> None:
     row = row._replace(phase="made", domid=domid)
     if saved is None:
-        await manager.supervised.put(row)
+        await manager.supervised.put(row, must=row.due is None)
     else:
         await manager.supervised.put(row, lambda db: rows.set_saved(db, row.handle, None), durable=True)
         manager.catalogue.saved(row.handle, False)
@@ -134,7 +134,8 @@ async def let_run(manager: Manager, row: Supervised, info: DomainInfo, how: str)
         raise
     finally:
         await manager.supervised.put(
-            row._replace(phase="running", action=None, reason=None, due=None, started=manager.clock())
+            row._replace(phase="running", action=None, reason=None, due=None, started=manager.clock()),
+            must=row.due is None,
         )
 
 
