@@ -87,6 +87,17 @@ def _saved_file(lives: Lives) -> None:
     lives.done("save", WEB, path=SAVED)
 
 
+def _with_another_file(lives: Lives) -> None:
+    _saved_file(lives)
+    _create(lives)
+
+
+def _refused(lives: Lives, operation: str, path: str) -> None:
+    with contextlib.suppress(Failed):
+        lives.done(operation, WEB, path=path)
+        raise AssertionError(f"{operation} has written over {path}")
+
+
 def _crash(lives: Lives) -> None:
     last = lives.last_event()
     lives.host.crash("web")
@@ -152,6 +163,16 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "restore": Scenario(_saved_file, lambda lives: lives.done("restore", path=SAVED), saved),
     "dump": Scenario(_create, lambda lives: lives.done("dump", WEB, path="/web.core"), _again),
+    "save over another file": Scenario(
+        _with_another_file,
+        lambda lives: _refused(lives, "save", SAVED),
+        lambda lives: running(lives) is not None and saved(lives),
+    ),
+    "dump over another file": Scenario(
+        _with_another_file,
+        lambda lives: _refused(lives, "dump", SAVED),
+        lambda lives: running(lives) is not None and saved(lives),
+    ),
     "destroy": Scenario(
         _start, lambda lives: lives.call("destroy", WEB), lambda lives: defined(lives) is not None
     ),

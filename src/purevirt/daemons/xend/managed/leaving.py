@@ -6,6 +6,8 @@ has left: then its state is in the file, or else it goes on here and the file is
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Awaitable
 
 from purevirt.daemons.xend.config_store import Supervised, rows
@@ -13,6 +15,7 @@ from purevirt.daemons.xend.managed.finishing import to_its_end
 from purevirt.daemons.xend.managed.jobs import Step
 from purevirt.daemons.xend.managed.manager import Manager
 from purevirt.daemons.xend.toolstack.builder import Dump, Migration
+from purevirt.errors import OperationError
 from purevirt.model import DomainInfo, DomainRef, EventKind
 
 __all__ = ["DUMP_HELD", "MANAGED", "MIGRATE", "dump", "managed_save_path", "migrate", "save", "stay"]
@@ -35,6 +38,8 @@ async def save(manager: Manager, step: Step, ref: DomainRef, path: str | None) -
         if path is None:
             path = managed_save_path(manager, ref.handle)
             manager.prepare(path)
+        else:
+            _must_be_new(path, "save")
         await _leave(
             manager,
             info,
@@ -43,6 +48,18 @@ async def save(manager: Manager, step: Step, ref: DomainRef, path: str | None) -
         )
         await to_its_end(saved(manager, ref.handle, path if managed else None))
         manager.tell(EventKind.STOPPED, info, "saved")
+
+
+def _must_be_new(path: str, operation: str) -> None:
+    """Refuse a file that is there, before it is written down as ours: the daemon's next life would remove it."""
+    for name in (path, f"{path}.part"):
+        if os.path.lexists(name):
+            raise OperationError(
+                f"{operation}: {name}: it exists already",
+                operation=operation,
+                path=name,
+                errno=errno.EEXIST,
+            )
 
 
 async def saved(manager: Manager, handle: bytes, managed: str | None) -> None:
@@ -77,6 +94,7 @@ async def dump(manager: Manager, step: Step, ref: DomainRef, path: str, how: Dum
     """The work of a job."""
     async with manager.hold(ref.handle):
         info = await manager.running(ref, "dump")
+        _must_be_new(path, "dump")
         held = not how.live and not set(info.flags or "") & set("psc")
         action = (DUMP_HELD if held else DUMP) + path
         await _leave(manager, info, action, manager.builder.dump(info, path, how, step.report), "dumping")
