@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,6 +236,37 @@ def test_a_managed_save_is_gone_on_from_once(host: testing.Host) -> None:
             await xend.call("managed_save_remove", "web")
 
     on(host, work)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_domain_that_has_gone_to_another_host_is_adopted_there(
+    host: testing.Host, tmp_path: Path, answers: bool
+) -> None:
+    """The builder of simulated hosts cannot migrate: here it ends the domain, as if it had gone."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(
+        f'#!/bin/sh\necho "$*" > {tmp_path}/asked\necho no such command >&2\nexit {0 if answers else 127}\n'
+    )
+    ssh.chmod(0o755)
+
+    async def work(xend: Daemon) -> None:
+        async def gone(info: Any, where: Any, report: Any) -> None:
+            await xend.manager.toolstack.destroy(info)
+
+        xend.manager.builder.migrate = gone
+        await xend.done("create", text=WEB)
+        job = await xend.done("migrate", "web", host="other", command=[str(ssh)])
+        assert xend.manager.supervised.all() == []
+        last = (await xend.call("job_log", id=job.id))[-1].partition(" ")[2]
+        assert last == (
+            "the Xen daemon of other answers for it"
+            if answers
+            else "nobody answers for it at other: no such command"
+        )
+        assert xend.told()[-1] == ("stopped", "migrated")
+
+    on(host, work)
+    assert (tmp_path / "asked").read_text() == "other purevirt adopt web\n"
 
 
 def test_memory_is_dumped(host: testing.Host) -> None:

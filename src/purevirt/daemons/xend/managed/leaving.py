@@ -11,6 +11,7 @@ import os
 from collections.abc import Awaitable
 
 from purevirt.daemons.xend.config_store import Supervised, rows
+from purevirt.daemons.xend.managed.adopting import adopt_elsewhere
 from purevirt.daemons.xend.managed.finishing import to_its_end
 from purevirt.daemons.xend.managed.jobs import Step
 from purevirt.daemons.xend.managed.manager import Manager
@@ -76,15 +77,23 @@ async def migrate(manager: Manager, step: Step, ref: DomainRef, where: Migration
     async with manager.hold(ref.handle):
         info = await manager.running(ref, "migrate")
         await _leave(manager, info, MIGRATE + where.host, manager.builder.migrate(info, where, step.report))
-        await to_its_end(_migrated(manager, info))
+        await to_its_end(_migrated(manager, step, info, where))
 
 
-async def _migrated(manager: Manager, info: DomainInfo) -> None:
+async def _migrated(manager: Manager, step: Step, info: DomainInfo, where: Migration) -> None:
     manager.tell(EventKind.STOPPED, info, "migrated")
     row = manager.supervised.get(info.handle)
     here = await manager.active(info.handle)
     if here is None or row is None or not row.text:
+        supervised = row is not None and bool(row.text)
         await manager.supervised.forget(info.handle)
+        if here is None and supervised:
+            wrong = await adopt_elsewhere(where, info.name or "")
+            step.note(
+                f"the Xen daemon of {where.host} answers for it"
+                if wrong is None
+                else f"nobody answers for it at {where.host}: {wrong}"
+            )
         return
     # It has moved to the host that it was on.
     await manager.supervised.put(row._replace(phase="running", action=None, domid=here.domid))
