@@ -55,6 +55,7 @@ def tour(uri: str) -> None:
 
         if host.has_daemon and host.uri.startswith("test:"):  # no demo changes the domains of a real host
             changes(host, domain)
+            supervision(host)
 
         show("An error is an exception that says what, and of whom")
         try:
@@ -70,6 +71,34 @@ def tour(uri: str) -> None:
         wide, wider = (max(len(row[column]) for row in routes) for column in (0, 1))
         for operation, channels, note in routes:
             print(f"{operation:<{wide}}  {channels:<{wider}}  {note}".rstrip())
+
+
+WEB = """
+name = "web"
+memory = 64                     # MiB
+kernel = "/boot/vmlinuz"
+disk = ["/images/web,raw,xvda,rw"]
+vif = ["bridge=xenbr0"]
+on_crash = "restart"
+"""
+
+
+def supervision(host: purevirt.Connection) -> None:
+    """A domain that is remembered, made, saved, and comes back."""
+    show("A domain that is remembered: an xl.cfg, or libvirt's XML")
+    web = host.define(WEB)
+    print(web, web.state()[0].name)
+    job = web.start()
+    print(f"job {job.id} ({job.kind.value}) is {job.state.value}; its log:")
+    print("\n".join(f"  {line}" for line in host.job_log(job)))
+    with host.events(kinds=["started"], domain=web) as events:
+        web.reboot()
+        event = events.next(timeout=10)
+        print(f"rebooted by its policy: it has the id {None if event is None else event.domid} now")
+    web.managed_save()
+    print("saved:", web.state()[0].name)
+    web.start()
+    print("gone on:", web.state()[0].name)
 
 
 def changes(host: purevirt.Connection, domain: purevirt.Domain) -> None:
