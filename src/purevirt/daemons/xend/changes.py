@@ -25,8 +25,7 @@ async def _resume(work: Work) -> None:
 
 
 async def _destroy(work: Work) -> None:
-    await work.toolstack.destroy(work.info)
-    await work.manager.ended(work.info)
+    await work.manager.destroy(work.info)
 
 
 async def _shutdown(work: Work) -> Later | None:

@@ -14,7 +14,7 @@ from purevirt.daemons.xend.config_store import Supervised, rows
 from purevirt.daemons.xend.managed.adopting import adopt_elsewhere
 from purevirt.daemons.xend.managed.finishing import to_its_end
 from purevirt.daemons.xend.managed.jobs import Step
-from purevirt.daemons.xend.managed.manager import Manager
+from purevirt.daemons.xend.managed.manager import Manager, nobodys
 from purevirt.daemons.xend.toolstack.builder import Dump, Migration
 from purevirt.errors import OperationError
 from purevirt.model import DomainInfo, DomainRef, EventKind
@@ -126,20 +126,7 @@ async def _leave(
     """Let it go; if it cannot, it stays as it was. A domain that nobody answers for has a row meanwhile."""
     old = manager.supervised.get(info.handle)
     if old is None:
-        old = Supervised(
-            info.handle,
-            info.name or str(info.domid),
-            info.domid,
-            manager.boot,
-            "running",
-            None,
-            None,
-            None,
-            0,
-            None,
-            "",
-            "",
-        )
+        old = nobodys(info, manager.boot)
     try:
         await manager.supervised.put(old._replace(phase=phase, action=action))
     except BaseException:

@@ -26,9 +26,9 @@ from purevirt.daemons.xend.toolstack.builder import Builder
 from purevirt.errors import DomainExists, NoSuchDomain, OperationError, WrongState, XenError
 from purevirt.formats import conversion
 from purevirt.model import DomainInfo, DomainRef, EventKind, EventSource
-from purevirt.model.description import DomainDescription
+from purevirt.model.description import Action, DomainDescription
 
-__all__ = ["Manager", "row_of"]
+__all__ = ["Manager", "nobodys", "row_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -152,8 +152,37 @@ class Manager:
                 errno=error.errno,
             ) from error
 
-    async def ended(self, info: DomainInfo) -> None:
-        """Somebody has destroyed it: no policy is carried out any more."""
+    async def destroy(self, info: DomainInfo) -> None:
+        """End a domain, whose lock is held, since somebody says so: no policy is carried out any more. A daemon that
+        is killed in the middle of it has its next life finish it; so it goes on if whoever waits is cut off."""
+        task = asyncio.get_running_loop().create_task(
+            self._destroyed(info), name=f"xend: end of {info.name or info.domid}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                task.add_done_callback(self._ended)
+            raise
+
+    async def _destroyed(self, info: DomainInfo) -> None:
+        old = self.supervised.get(info.handle)
+        row = nobodys(info, self.boot) if old is None else old
+        if info.domid:  # Domain 0 is refused
+            ending = row._replace(
+                phase="ending", domid=info.domid, action=Action.DESTROY.value, reason="destroyed", due=None
+            )
+            await self.supervised.put(ending, must=False)
+        try:
+            await self.toolstack.destroy(info)
+        except Exception:
+            if old is None:
+                await self.supervised.forget(info.handle)
+            else:
+                await self.supervised.put(old, must=False)
+            raise
         await self.supervised.forget(info.handle)
 
     async def renamed(self, handle: bytes, name: str) -> None:
@@ -208,6 +237,12 @@ class Manager:
 def parsed(text: str, format_: str) -> DomainDescription:
     """A text that was read before."""
     return conversion.parse(text, format_, file="definition").description
+
+
+def nobodys(info: DomainInfo, boot: str) -> Supervised:
+    """A row for a domain that nobody answers for, while something is done to it."""
+    name = info.name or str(info.domid)
+    return Supervised(info.handle, name, info.domid, boot, "running", None, None, None, 0, None, "", "")
 
 
 def row_of(described: Described, boot: str) -> Supervised:
