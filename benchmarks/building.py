@@ -108,8 +108,6 @@ def measure(count: int, rounds: int) -> dict[str, list[float]]:
     """Domains a second, of each round."""
     rates: dict[str, list[float]] = {}
     with simulated.host(0) as root:
-        os.makedirs(f"{root}/var/lib/xen", exist_ok=True)
-
         def run(make: Callable[[Sequence[str]], float], who: str) -> None:
             for turn in range(rounds + 1):
                 for devices in (False, True):
