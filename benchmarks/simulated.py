@@ -19,8 +19,17 @@ SOCKET = "run/purevirt/xend.sock"
 
 @contextmanager
 def host(domains: int) -> Iterator[str]:
-    """`purevirt host` without a daemon of its own: the directory below which it lives."""
-    with tempfile.TemporaryDirectory(prefix="purevirt-bench-") as root:
+    """`purevirt host` without a daemon of its own: the directory below which it lives.
+
+    It is in memory, as what a kernel shows is (/proc, /sys) and as /run is; /var is on a disk, with the daemon's state.
+    """
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with (
+        tempfile.TemporaryDirectory(prefix="purevirt-bench-", dir=memory) as root,
+        tempfile.TemporaryDirectory(prefix="purevirt-bench-") as disk,
+    ):
+        os.makedirs(f"{disk}/lib/xen")
+        os.symlink(disk, f"{root}/var")
         arguments = ["host", "--dir", root, "--no-xend", "--domains", str(domains), "--cpus", "32"]
         with _process(*arguments, "--memory", str(256 << 10)):
             yield root

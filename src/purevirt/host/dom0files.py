@@ -1,7 +1,8 @@
 """The files that a simulated Domain 0's kernel shows, below a directory.
 
 `channels.files` reads what is written here. Each file is replaced whole, by a rename, since a reader may come
-at any time; a real kernel never shows half a number either.
+at any time; a real kernel never shows half a number either. That is also why files that say the same may be one file
+with many names: a device that comes has nearly twenty, and all of them are new names of two.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Dom0Files:
         self._hostname = hostname
         self._vbds: dict[tuple[int, int], dict[str, int]] = {}
         self._vifs: dict[str, dict[str, int]] = {}
+        self._net_dev: dict[str, str] = {}  # the line of each interface
 
     def write(self) -> None:
         """What is there from boot on. OSError if it cannot be written."""
@@ -77,17 +79,18 @@ class Dom0Files:
     def add_vbd(self, domid: int, number: int) -> None:
         """A block backend comes, all its counters zero."""
         self._vbds[domid, number] = dict.fromkeys(BLOCK_FILES, 0)
-        directory = os.path.dirname(block_statistics(self.root, domid, number))
-        self._put(f"{directory}/devtype", "vbd")
+        directory = block_statistics(self.root, domid, number)
+        self._put_same(directory, BLOCK_FILES, "0")
+        directory = os.path.dirname(directory)
+        self._put_same(directory, ("devtype",), "vbd")
         self._put(f"{directory}/nodename", f"backend/vbd/{domid}/{number}")
-        self.set_vbd(domid, number)
 
     def set_vbd(self, domid: int, number: int, **counters: int) -> None:
         """Set counters by the kernel's names; the others stay. KeyError: no such backend, or counter."""
         values = self._vbds[domid, number]
         _update(values, counters)
         directory = block_statistics(self.root, domid, number)
-        for name in counters or values:
+        for name in counters:
             self._put(f"{directory}/{name}", str(values[name]))
 
     def remove_vbd(self, domid: int, number: int) -> None:
@@ -103,36 +106,54 @@ class Dom0Files:
         if not is_interface_name(name):
             raise ValueError(f"{name!r} is no interface name")
         self._vifs[name] = dict.fromkeys(INTERFACE_FILES, 0)
-        self._write_vif(name, INTERFACE_FILES)
+        self._put_same(interface_statistics(self.root, name), INTERFACE_FILES, "0")
+        self._count(name)
+        self._write_net_dev()
 
     def set_vif(self, domid: int, number: int, name: str | None = None, **counters: int) -> None:
         """Set counters, of Domain 0's side (rx: the guest sent it); the others stay. KeyError as for `set_vbd`."""
         name = name or f"vif{domid}.{number}"
         _update(self._vifs[name], counters)
-        self._write_vif(name, tuple(counters))
+        directory = interface_statistics(self.root, name)
+        for file in counters:
+            self._put(f"{directory}/{file}", str(self._vifs[name][file]))
+        self._count(name)
+        self._write_net_dev()
 
     def remove_vif(self, domid: int, number: int, name: str | None = None) -> None:
         """The backend goes; no error if it is not there."""
         name = name or f"vif{domid}.{number}"
         if self._vifs.pop(name, None) is not None:
+            del self._net_dev[name]
             shutil.rmtree(os.path.dirname(interface_statistics(self.root, name)), ignore_errors=True)
             self._write_net_dev()
 
     # --- inside
 
-    def _write_vif(self, name: str, files: tuple[str, ...]) -> None:
-        directory = interface_statistics(self.root, name)
-        for file in files:
-            self._put(f"{directory}/{file}", str(self._vifs[name][file]))
-        self._write_net_dev()
+    def _count(self, name: str) -> None:
+        """Put together the line of an interface in /proc/net/dev."""
+        v = list(self._vifs[name].values())
+        received, sent = " ".join(map(str, v[:4])), " ".join(map(str, v[4:]))
+        self._net_dev[name] = f"{name:>6}: {received} 0 0 0 0 {sent} 0 0 0 0\n"
 
     def _write_net_dev(self) -> None:
-        lines = [NET_DEV_HEAD]
-        for name, values in self._vifs.items():
-            v = list(values.values())
-            received, sent = " ".join(map(str, v[:4])), " ".join(map(str, v[4:]))
-            lines.append(f"{name:>6}: {received} 0 0 0 0 {sent} 0 0 0 0\n")
-        self._put(f"{self.root}/proc/net/dev", "".join(lines).rstrip("\n"))
+        text = NET_DEV_HEAD + "".join(self._net_dev.values())
+        self._put(f"{self.root}/proc/net/dev", text.rstrip("\n"))
+
+    def _put_same(self, directory: str, names: tuple[str, ...], text: str) -> None:
+        """Files that all say `text`: names of one that is never written to."""
+        os.makedirs(directory, exist_ok=True)
+        one = f"{self.root}/sys/devices/.{text}"
+        for name in names:
+            path = f"{directory}/{name}"
+            try:
+                os.link(one, path)
+            except OSError:
+                # There is none yet; or it has as many names as it can have; or a device of that name was left here.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                self._put(one, text)
+                os.link(one, path)
 
     def _put(self, path: str, text: str) -> None:
         temporary = f"{path}.new"
