@@ -1,8 +1,8 @@
 """Domains made a second on a simulated host: by its builder alone, and as jobs of the Xen daemon.
 
 The host is a process of its own, and so is the daemon. Each round makes so many domains, several at once, and ends when
-all of them run; they are destroyed before the next, which is not counted. There is no peer: nothing else makes domains of
-such a host. With devices each domain has a disk and a network interface, whose backends come up as well.
+all of them run; they are destroyed before the next, which is not counted. There is no peer: nothing else makes domains
+of such a host. With devices each domain has a disk and a network interface, whose backends come up as well.
 `benchmarks.creating` is the same question asked on the real Xen, beside `xl create`.
 """
 
@@ -108,6 +108,7 @@ def measure(count: int, rounds: int) -> dict[str, list[float]]:
     """Domains a second, of each round."""
     rates: dict[str, list[float]] = {}
     with simulated.host(0) as root:
+
         def run(make: Callable[[Sequence[str]], float], who: str) -> None:
             for turn in range(rounds + 1):
                 for devices in (False, True):
@@ -131,7 +132,9 @@ def main() -> None:
     parser.add_argument("--domains", type=int, default=100, help="domains made in each round (100)")
     options = parser.parse_args()
     rates = measure(options.domains, options.rounds)
-    title = f"Simulated domains made a second, {options.domains} in a row, {AT_ONCE} at once, on all processors"
+    title = (
+        f"Simulated domains made a second, {options.domains} in a row, {AT_ONCE} at once, on all processors"
+    )
     if options.json:
         rows = [
             {"name": name, "median": statistics.median(values), "values": values}
