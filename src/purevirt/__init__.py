@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     import purevirt.store as store
     import purevirt.testing as testing
     from purevirt.api._async.connection import AsyncConnection, open_async, open_async_read_only
+    from purevirt.api._async.console import AsyncConsole
     from purevirt.api._async.domain import AsyncDomain
     from purevirt.api._async.events import AsyncEvents
     from purevirt.api._async.store import AsyncStore
     from purevirt.api._sync.connection import Connection, open, open_read_only  # noqa: A004
+    from purevirt.api._sync.console import Console
     from purevirt.api._sync.domain import Domain
     from purevirt.api._sync.events import Events
     from purevirt.api._sync.store import Store
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Access",
     "AsyncConnection",
+    "AsyncConsole",
     "AsyncDomain",
     "AsyncEvents",
     "AsyncStore",
@@ -87,6 +90,7 @@ __all__ = [
     "Capabilities",
     "Channel",
     "Connection",
+    "Console",
     "CpuPool",
     "Definition",
     "DefinitionText",
@@ -136,10 +140,12 @@ __all__ = [
 
 _HOMES = {
     "AsyncConnection": "api._async.connection",
+    "AsyncConsole": "api._async.console",
     "AsyncDomain": "api._async.domain",
     "AsyncEvents": "api._async.events",
     "AsyncStore": "api._async.store",
     "Connection": "api._sync.connection",
+    "Console": "api._sync.console",
     "Domain": "api._sync.domain",
     "Events": "api._sync.events",
     "Store": "api._sync.store",

@@ -34,6 +34,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "domuuid": ("domains", "Show a domain's UUID."),
         "domstats": ("stats", "Show the counters of all domains, or of some, in one pass over the host."),
         "dumpxml": ("dumpxml", "Print a domain's description as XML."),
+        "console": ("console", "Connect this terminal to a domain's text console."),
         "vcpuinfo": (
             "vcpus",
             "Show a domain's virtual CPUs: what they do, where they run, where they may run.",

@@ -50,7 +50,31 @@ from purevirt.model import (
 if TYPE_CHECKING:
     from purevirt.model.description import ActiveDescription
 
-__all__ = ["Driver", "EventStream"]
+__all__ = ["ConsoleStream", "Driver", "EventStream"]
+
+
+class ConsoleStream(Protocol):
+    """A console's bytes. One consumer at a time reads; another may write."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+
+    @property
+    def path(self) -> str:
+        """The terminal."""
+
+    def fileno(self) -> int:
+        """The descriptor, to be polled; -1 after `close()`."""
+
+    async def read(self, timeout: float | None) -> bytes | None:
+        """What was printed; b"" at the end, None if nothing comes within `timeout` seconds (None: wait for ever)."""
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        """Type. Timeout: it was not taken in time. Closed: the console has ended."""
+
+    async def close(self) -> None:
+        """Let others have it. Closing twice is fine."""
 
 
 class EventStream(Protocol):
@@ -121,6 +145,10 @@ class Driver(Protocol):
     async def block_stats(self, ref: DomainRef, target: str) -> BlockStats: ...
     async def interfaces(self, ref: DomainRef) -> tuple[Interface, ...]: ...
     async def interface_stats(self, ref: DomainRef, device: str) -> InterfaceStats: ...
+
+    async def console(
+        self, ref: DomainRef, device: str | None, force: bool, *, timeout: float | None = None
+    ) -> ConsoleStream: ...
 
     # What changes a domain
     async def suspend(self, ref: DomainRef, *, timeout: float | None = None) -> None: ...

@@ -24,6 +24,7 @@ from purevirt.model import (
 )
 
 if TYPE_CHECKING:
+    from purevirt.api._async.console import AsyncConsole
     from purevirt.model import SchedulerParameters
     from purevirt.model.description import DomainDescription, LiveDescription
 
@@ -136,3 +137,16 @@ class AsyncDomain(AsyncLifecycle, AsyncDevices, AsyncChanges):
         Unsupported where its CPU pool's scheduler is neither credit nor credit2.
         """
         return await self._driver.scheduler_parameters(self._ref)
+
+    async def console(
+        self, device: str | None = None, *, force: bool = False, timeout: float | None = None
+    ) -> AsyncConsole:
+        """Its text console, opened (`virDomainOpenConsole`): the first, or `device`: "console1", "serial0".
+
+        A domain that is new is given `timeout` seconds (None: 10) until its terminal is there. WrongState: another
+        program reads it; with `force` it is read nonetheless, and each gets a part. NoSuchDevice: it has no such
+        console. ReadOnly on a connection that was opened read-only.
+        """
+        from purevirt.api._async.console import AsyncConsole
+
+        return AsyncConsole(await self._driver.console(self._ref, device, force, timeout=timeout))

@@ -26,6 +26,7 @@ from purevirt.model import (
 )
 
 if TYPE_CHECKING:
+    from purevirt.api._sync.console import Console
     from purevirt.model import SchedulerParameters
     from purevirt.model.description import DomainDescription, LiveDescription
 __all__ = ["Domain"]
@@ -137,3 +138,16 @@ class Domain(Lifecycle, Devices, Changes):
         Unsupported where its CPU pool's scheduler is neither credit nor credit2.
         """
         return run_blocking(self._driver.scheduler_parameters(self._ref))
+
+    def console(
+        self, device: str | None = None, *, force: bool = False, timeout: float | None = None
+    ) -> Console:
+        """Its text console, opened (`virDomainOpenConsole`): the first, or `device`: "console1", "serial0".
+
+        A domain that is new is given `timeout` seconds (None: 10) until its terminal is there. WrongState: another
+        program reads it; with `force` it is read nonetheless, and each gets a part. NoSuchDevice: it has no such
+        console. ReadOnly on a connection that was opened read-only.
+        """
+        from purevirt.api._sync.console import Console
+
+        return Console(run_blocking(self._driver.console(self._ref, device, force, timeout=timeout)))

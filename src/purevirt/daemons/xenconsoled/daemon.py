@@ -2,7 +2,8 @@
 
 It hears of domains from the store, finds their port there, maps the page that they grant to Domain 0, and writes to
 DIRECTORY/guest-NAME.log, as the real daemon does with `--log=guest`. What was printed before it came is still in the
-ring, and taken then. It makes no terminals: nobody types at a simulated guest but by `type`.
+ring, and taken then. As the real one, it makes a terminal for each guest and puts its path into console/tty
+(`terminal`), for the first TERMINALS of them; `type` types at any.
 
 One event loop; `start` to `stop`. Domains that were there before are found at the start, so it can be killed and
 started again alone.
@@ -17,8 +18,9 @@ from functools import partial
 
 from purevirt.channels.bus import BusClient, SharedMemory
 from purevirt.channels.xenstore import aio
-from purevirt.channels.xenstore.client import StoreClient
+from purevirt.channels.xenstore.client import StoreClient, Transaction
 from purevirt.channels.xenstore.watches import Event, Watcher
+from purevirt.daemons.xenconsoled.terminal import GuestTerminal
 from purevirt.errors import Closed, ConnectError, NoSuchDomain, OperationError, Timeout
 from purevirt.wire.bus import BusOp, ConsoleRing, Notice, ReservedGrant, RingBroken
 
@@ -26,6 +28,8 @@ __all__ = ["ConsoleDaemon", "log_name"]
 
 INTRODUCED, RELEASED = "@introduceDomain", "@releaseDomain"
 TIMEOUT = 10.0
+TERMINALS = 100
+"""How many guests have a terminal at the same time: each takes two descriptors of a process that has 1,024."""
 _MAX_NAME = 200
 
 
@@ -38,7 +42,7 @@ def log_name(name: str) -> str:
 
 
 class _Console:
-    __slots__ = ("broken", "handle", "path", "port", "ring", "unsent")
+    __slots__ = ("broken", "handle", "path", "port", "ring", "terminal", "unsent")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -47,6 +51,12 @@ class _Console:
         self.handle = 0
         self.broken = False
         self.unsent = bytearray()
+        self.terminal: GuestTerminal | None = None
+
+    def close(self) -> None:
+        terminal, self.terminal = self.terminal, None
+        if terminal is not None:
+            terminal.close()
 
 
 class ConsoleDaemon:
@@ -150,6 +160,31 @@ class ConsoleDaemon:
         for domid, name, port in zip(domids, values[::2], values[1::2], strict=True):
             if name is not None and port is not None and port.isdigit() and domid not in self._consoles:
                 self._attach(domid, name.decode("utf-8", "replace"), int(port))
+                await self._offer(domid, port)
+
+    async def _offer(self, domid: int, port: bytes) -> None:
+        """Make its terminal, and say where it is, unless it has gone meanwhile: nothing may be left of it."""
+        console = self._consoles.get(domid)
+        assert self._store is not None
+        if (
+            console is None
+            or sum(found.terminal is not None for found in self._consoles.values()) >= TERMINALS
+        ):
+            return
+        with contextlib.suppress(OSError):  # no more of them, or no descriptors: it is logged all the same
+            terminal = console.terminal = GuestTerminal(partial(self._typed, console))
+            home = f"/local/domain/{domid}/console"
+
+            async def tell(view: Transaction) -> None:
+                if await view.read_many([f"{home}/port"]) == [port]:
+                    await view.write(f"{home}/tty", terminal.path)
+
+            await self._store.transaction(tell)
+
+    def _typed(self, console: _Console, data: bytes) -> None:
+        console.unsent += data
+        self._pump(console)
+        self._flush()
 
     def _attach(self, domid: int, name: str, port: int) -> None:
         if self._bus is None:
@@ -167,6 +202,7 @@ class ConsoleDaemon:
 
     def _bound(self, domid: int, console: _Console, notice: Notice) -> None:
         if notice.status or console.ring is None:
+            console.close()
             self._consoles.pop(domid, None)  # it is gone already, or has no console
             return
         console.port = notice.first
@@ -193,6 +229,7 @@ class ConsoleDaemon:
             return
         if self._consoles.get(domid) is console:
             del self._consoles[domid]
+            console.close()
             self._by_port.pop(console.port, None)
             bus.tell(BusOp.UNBIND, console.port)
             bus.tell(BusOp.UNMAP_GRANT, console.handle)
@@ -218,6 +255,8 @@ class ConsoleDaemon:
         if text:
             with contextlib.suppress(OSError), open(console.path, "ab") as file:
                 file.write(text)
+            if console.terminal is not None:
+                console.terminal.show(text)
         if text or sent:
             self._bus.tell(BusOp.NOTIFY, console.port)
 
@@ -232,7 +271,7 @@ class ConsoleDaemon:
                 loop.remove_reader(fd)
                 loop.remove_writer(fd)
                 self._bus = None
-                self._consoles.clear()
+                self._forget()
                 self._by_port.clear()
 
     def _flush(self) -> None:
@@ -257,5 +296,10 @@ class ConsoleDaemon:
                 loop.remove_writer(bus.fileno())
             bus.close()
         self._writing = False
-        self._consoles.clear()
+        self._forget()
         self._by_port.clear()
+
+    def _forget(self) -> None:
+        for console in self._consoles.values():
+            console.close()
+        self._consoles.clear()

@@ -43,10 +43,12 @@ class Connected:
         absence: str | None = None,
         *,
         make_daemon: Callable[[], Daemon] | None = None,
+        mode: str = "blocking",
     ) -> None:
         """`absence` says why there is no store, or else why there is no daemon. `make_daemon`: instead of `daemon`,
-        where it may never be needed."""
+        where it may never be needed. `mode`: which transports it opens later, "blocking" or "aio"."""
         self.access = access
+        self._mode = mode
         self._hypercalls = hypercalls
         self._store = store
         self._files = files

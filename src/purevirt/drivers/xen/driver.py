@@ -1,5 +1,5 @@
 """The contract of `drivers.base` for a Xen host, put together from its parts, one per noun: `domains`, `host`,
-`devicereads`, `descriptions`, `changes`, `definitions`; `connected` is what they stand on.
+`devicereads`, `descriptions`, `changes`, `definitions`, `console`; `connected` is what they stand on.
 
 A listing, which most short programs are, needs `domains` alone. The other parts are loaded with the first use of any
 of their operations: a type checker sees one class with all of them, a running program one whose missing methods are
@@ -13,6 +13,7 @@ from purevirt.drivers.xen.domains import DomainReads
 
 if TYPE_CHECKING:
     from purevirt.drivers.xen.changes import Changes
+    from purevirt.drivers.xen.console import Consoles
     from purevirt.drivers.xen.definitions import Definitions
     from purevirt.drivers.xen.descriptions import DescriptionReads
     from purevirt.drivers.xen.devicereads import DeviceReads
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from purevirt.drivers.xen.host import HostReads
     from purevirt.model import DomainRef, EventKind
 
-    class _Later(HostReads, DeviceReads, DescriptionReads, Changes, Definitions):
+    class _Later(HostReads, DeviceReads, DescriptionReads, Changes, Definitions, Consoles):
         """What is loaded when it is first used."""
 
 else:
@@ -37,13 +38,14 @@ else:
 
     def _parts():
         from purevirt.drivers.xen.changes import Changes
+        from purevirt.drivers.xen.console import Consoles
         from purevirt.drivers.xen.definitions import Definitions
         from purevirt.drivers.xen.descriptions import DescriptionReads
         from purevirt.drivers.xen.devicereads import DeviceReads
         from purevirt.drivers.xen.host import HostReads
 
         own = {}
-        for part in (HostReads, DeviceReads, DescriptionReads, Changes, Definitions):
+        for part in (HostReads, DeviceReads, DescriptionReads, Changes, Definitions, Consoles):
             own.update({name: value for name, value in vars(part).items() if not name.startswith("__")})
         return own
 

@@ -71,8 +71,10 @@ async def open_driver(
         raise
     absence = _daemon_absence(root) if daemon else "it was not looked for"
     if absence is not None:
-        return XenDriver(Access.RW, hypercalls, store, files, None, absence)
-    return XenDriver(Access.RW_DAEMON, hypercalls, store, files, make_daemon=lambda: _daemon(root, mode))
+        return XenDriver(Access.RW, hypercalls, store, files, None, absence, mode=mode)
+    return XenDriver(
+        Access.RW_DAEMON, hypercalls, store, files, make_daemon=lambda: _daemon(root, mode), mode=mode
+    )
 
 
 async def _open_read_only(root: str, files: HostFiles, mode: str, timeout: float, wanted: bool) -> XenDriver:
@@ -90,7 +92,9 @@ async def _open_read_only(root: str, files: HostFiles, mode: str, timeout: float
         if daemon is not None:
             await daemon.close()
         raise
-    return XenDriver(Access.RO if daemon is None else Access.RO_DAEMON, None, store, files, daemon, absence)
+    return XenDriver(
+        Access.RO if daemon is None else Access.RO_DAEMON, None, store, files, daemon, absence, mode=mode
+    )
 
 
 def _daemon_absence(root: str) -> str | None:

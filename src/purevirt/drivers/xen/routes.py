@@ -125,6 +125,7 @@ _READS = {
 
 # What each way serves differently, or only with the daemon: the cells for rw, rw+daemon, ro and ro+daemon.
 _NO_DAEMON = ": needs the Xen daemon"
+_READ_ONLY = ": the connection is read-only"
 _OTHERS = {
     "whoami": (None, _NO_DAEMON, "d: the role that the daemon gives you", _NO_DAEMON, "d"),
     "events": (
@@ -133,6 +134,13 @@ _OTHERS = {
         "hsd: the same; what the daemon changed, from its journal",
         "s: created, stopped, renamed, devices; no states",
         "d: its journal",
+    ),
+    "console": (
+        "virDomainOpenConsole",
+        "sf: the terminal's path from the store",
+        "sf: the terminal's path from the store",
+        _READ_ONLY,
+        _READ_ONLY,
     ),
     "list_definitions": ("virConnectListAllDomains", _NO_DAEMON, "d: its database", _NO_DAEMON, "d"),
     "definition": ("virDomainIsPersistent", _NO_DAEMON, "d: its database", _NO_DAEMON, "d"),
@@ -144,7 +152,6 @@ _OTHERS = {
 }
 
 # What changes a domain is the daemon's, on connections that may write: libvirt's name, and the note.
-_READ_ONLY = ": the connection is read-only"
 _CHANGES = {
     "suspend": ("virDomainSuspend", "pausedomain"),
     "resume": ("virDomainResume", "unpausedomain"),
@@ -234,9 +241,10 @@ def route(operation: str, access: Access, absence: str | None = None, root: str 
 def _not_served(
     operation: str, found: Row, served: Served, access: Access, absence: str | None, root: str
 ) -> XenError:
-    if found.change and access.read_only:
+    if access.read_only and served.note == _READ_ONLY[2:]:
+        does = "changes" if found.change else "reaches into"
         return ReadOnly(
-            f"{operation} changes a domain, and this connection is read-only: nothing was sent",
+            f"{operation} {does} a domain, and this connection is read-only: nothing was sent",
             operation=operation,
         )
     if not found.rw.channels:

@@ -12,12 +12,14 @@ __all__ = [
     "cpu_availability",
     "cpus",
     "devices",
+    "further_console_tty",
     "guest_devices",
     "libxl_type",
     "memory_static_max",
     "memory_target",
     "name",
     "pool_name",
+    "serial_tty",
     "video_memory",
     "vm",
     "vnc_port",
@@ -68,6 +70,16 @@ def video_memory(domid: int) -> str:
 def console_tty(domid: int) -> str:
     """The terminal that xenconsoled, or QEMU, serves its first console at."""
     return f"/local/domain/{domid}/console/tty"
+
+
+def further_console_tty(domid: int, number: int) -> str:
+    """The same of its second console (1), its third …"""
+    return f"/local/domain/{domid}/device/console/{number}/tty"
+
+
+def serial_tty(domid: int, number: int) -> str:
+    """The terminal that QEMU serves a serial port at."""
+    return f"/local/domain/{domid}/serial/{number}/tty"
 
 
 def vnc_port(domid: int) -> str:
