@@ -50,7 +50,9 @@ def complete_domain(ctx: click.Context, _param: click.Parameter, incomplete: str
     root = ctx.find_root()
     session.uri, session.read_only = root.params.get("uri"), bool(root.params.get("readonly"))
     try:
-        names = [info.name for info in session.connection.domain_infos() if info.name]
+        connection = session.connection
+        infos = connection.domain_infos(inactive=connection.has_daemon)
+        names = [info.name for info in infos if info.name]
     except XenError:
         return []
     finally:
