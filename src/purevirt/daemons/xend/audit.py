@@ -11,6 +11,7 @@ that cannot be written fails no call: the daemon's own log says so, once until i
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import logging
@@ -29,6 +30,7 @@ DEFAULT = "/var/log/purevirt/audit.log"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LONGEST = 256  # characters of one argument
 _MOST = 16  # arguments
+_TEXTS = frozenset(("text", "config"))  # descriptions: there may be passwords in them
 _MOVED = 1.0  # seconds: how often to look whether the file was moved away
 _MINUTE = 60.0
 _USERS = 4096  # whose refusals are counted at a time
@@ -94,7 +96,10 @@ class AuditLog:
         asked = "{}"
         if arguments:
             asked = json.dumps(
-                {_short(key): _plain(value) for key, value in itertools.islice(arguments.items(), _MOST)}
+                {
+                    _short(key): _plain(value) if key not in _TEXTS else _measured(value)
+                    for key, value in itertools.islice(arguments.items(), _MOST)
+                }
             )
         return (
             f'{{"time": "{self._stamp(now)}", '
@@ -177,6 +182,14 @@ def _domain(domain: DomainRef | None) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _measured(value: object) -> object:
+    """A description is not for everybody who may read the log; which one it was can be told by its digest."""
+    if not isinstance(value, str):
+        return None if value is None else _plain(value)
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{len(value)} characters, sha256 {digest[:16]}"
 
 
 def _plain(value: object) -> object:

@@ -143,6 +143,9 @@ def test_passwords_are_told_to_admins_and_stay_when_others_edit(host: testing.Ho
         assert "s3cret" in (await xend.call("definition_text", "web", security_info=True)).text
         await xend.call("define", text=shown)
         assert "s3cret" not in (await xend.call("definition_text", "web", security_info=True)).text
+        lines = [line for line in xend.audit() if line["operation"] == "define"]
+        assert "s3cret" not in str(lines)
+        assert lines[0]["arguments"]["text"].startswith(f"{len(text)} characters, sha256 ")
 
     on(host, work)
 
