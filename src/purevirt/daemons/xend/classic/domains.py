@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from uuid import UUID
 
+from purevirt.daemons.xend.classic import making
 from purevirt.daemons.xend.classic.answers import STRAY, Answer, not_found
-from purevirt.daemons.xend.classic.arguments import Arguments
-from purevirt.daemons.xend.classic.context import Context, Operation, Operations, perform, unavailable
+from purevirt.daemons.xend.classic.context import Context, Operation, Operations, perform
+from purevirt.daemons.xend.classic.halted import definition_shown, halted_domains
 from purevirt.daemons.xend.classic.operations import DOMAIN, DomainOperation
 from purevirt.errors import NoSuchDomain
-from purevirt.formats.xend_sxpr import domain_name, domain_text, status, vcpus_text
+from purevirt.formats.xend_sxpr import XendDomain, domain_name, domain_text, status, vcpus_text
 from purevirt.model import DomainInfo
 from purevirt.wire import sxp
 
 __all__ = ["get_domain", "get_domains", "post_domain", "post_domains"]
-
-_NOT_YET = "not supported yet: this daemon makes and restores no domains"
 
 # xend's names for states, by its number; "unknown" has whatever has no name of its own.
 _STATES: dict[str, tuple[int, ...]] = {
@@ -43,12 +43,24 @@ async def _listing(context: Context, *, detail: bool) -> Answer:
     named = context.arguments.all("state")
     wanted = _STATES.get((named or ["running"])[0].lower())
     infos = await context.reads.domains()
+    if wanted is not None and 0 in wanted:
+        infos = [*infos, *await halted_domains(context.reads, infos)]
     # A state that xend does not know selects nothing.
     chosen = sorted((info for info in infos if wanted is not None and status(info) in wanted), key=_order)
     names = tuple(domain_name(info) for info in chosen)
     if not detail:
         return Answer(sxp.text(names), links=names)
-    shown = await context.facts.all(context.reads.caller, chosen)
+    active = await context.facts.all(
+        context.reads.caller, [info for info in chosen if info.domid is not None]
+    )
+    running = iter(active)
+    shown: list[XendDomain] = []
+    for info in chosen:
+        if info.domid is not None:
+            shown.append(next(running))
+            continue
+        with contextlib.suppress(NoSuchDomain):  # it was deleted between the two looks
+            shown.append(await definition_shown(context.reads, info))
     return Answer(f"({' '.join(map(domain_text, shown))})", links=names)
 
 
@@ -58,9 +70,9 @@ async def _list(context: Context) -> Answer:
 
 COLLECTION: Operations = {
     "list": _list,
-    "create": unavailable(_NOT_YET, config=Arguments.expression),
-    "new": unavailable(_NOT_YET, config=Arguments.expression),
-    "restore": unavailable(_NOT_YET, file=Arguments.text),
+    "create": making.create,
+    "new": making.new,
+    "restore": making.restore,
 }
 
 
@@ -70,10 +82,14 @@ async def post_domains(context: Context) -> Answer:
 
 
 async def _find(context: Context, name: str) -> DomainInfo | None:
-    """By name, id or UUID, in this order."""
+    """By name, id or UUID, in this order, and of each the domains that run before those that do not."""
     infos = await context.reads.domains()
     for info in infos:
         if domain_name(info) == name:
+            return info
+    halted = await halted_domains(context.reads, infos)
+    for info in halted:
+        if info.name == name:
             return info
     if name.isascii() and name.isdigit() and len(name) < 10:
         for info in infos:
@@ -83,7 +99,7 @@ async def _find(context: Context, name: str) -> DomainInfo | None:
         handle = UUID(name).bytes
     except ValueError:
         return None
-    return next((info for info in infos if info.handle == handle), None)
+    return next((info for info in (*infos, *halted) if info.handle == handle), None)
 
 
 def _unknown(name: str) -> Answer:
@@ -98,6 +114,8 @@ async def get_domain(context: Context, name: str) -> Answer:
     try:
         if context.arguments.all("op")[:1] == ["vcpuinfo"]:
             return await _vcpuinfo(context, info)
+        if info.domid is None:
+            return Answer(domain_text(await definition_shown(context.reads, info)) + STRAY)
         return Answer(domain_text(await context.facts.one(context.reads.caller, info)) + STRAY)
     except NoSuchDomain:
         return _unknown(name)  # it went between the two looks

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from purevirt.daemons.xend.classic import devices, making
 from purevirt.daemons.xend.classic.answers import Answer
 from purevirt.daemons.xend.classic.arguments import Arguments, Refusal, integer
 from purevirt.daemons.xend.classic.context import Context, unavailable
-from purevirt.formats.xend_sxpr import XendDevice, disk, nic
 from purevirt.model import DomainInfo, DomainRef
 from purevirt.wire import sxp
 
@@ -125,16 +125,6 @@ async def _parameters(context: Context, info: DomainInfo, scheduler: str) -> Any
     return found
 
 
-async def _devices(context: Context, info: DomainInfo) -> Answer:
-    kind = context.arguments.text("type")
-    listed: list[tuple[int, XendDevice]] = []
-    if kind == "vbd":
-        listed = [(one.number, disk(one)) for one in await context.reads.disks(info.ref)]
-    elif kind == "vif":
-        listed = [(one.number, nic(one)) for one in await context.reads.nics(info.ref)]
-    return _done([(number, (device.kind, *device.settings)) for number, device in listed])
-
-
 async def _wait_for_devices(context: Context, info: DomainInfo) -> Answer:
     """Until every disk and interface is connected, or a deadline has passed."""
     loop = asyncio.get_running_loop()
@@ -149,9 +139,6 @@ async def _wait_for_devices(context: Context, info: DomainInfo) -> Answer:
         await asyncio.sleep(_DEVICE_POLL)
 
 
-_MANAGED = "not supported yet: this daemon keeps no descriptions of domains that do not run"
-_IMAGES = "not supported yet: this daemon saves and moves no domains"
-_ATTACH = "not supported yet: this daemon attaches and detaches no devices"
 _SEDF = "the scheduler of this host is not sedf: Xen has none since 4.6"
 _NEVER = "not supported: this operation never worked in xend either"
 
@@ -172,28 +159,15 @@ DOMAIN: dict[str, DomainOperation] = {
     "domain_sched_credit_set": _scheduler_set("credit", "weight", "cap"),
     "domain_sched_credit2_get": _scheduler_get("credit2", "weight"),
     "domain_sched_credit2_set": _scheduler_set("credit2", "weight"),
-    "devices": _devices,
-    # What needs the creation of domains, or their descriptions.
-    "start": _later(_MANAGED),
-    "delete": _later(_MANAGED),
-    "save": _later(_IMAGES, file=Arguments.text),
-    "dump": _later(
-        _IMAGES, file=Arguments.text, live=Arguments.integer, crash=Arguments.integer, reset=Arguments.integer
-    ),
-    "migrate": _later(
-        _IMAGES,
-        destination=Arguments.text,
-        live=Arguments.integer,
-        port=Arguments.integer,
-        node=Arguments.integer,
-        ssl=Arguments.integer,
-        change_home_server=Arguments.flag,
-    ),
-    "device_create": _later(_ATTACH, config=Arguments.expression),
-    "device_configure": _later(_ATTACH, config=Arguments.expression, dev=Arguments.text),
-    "device_destroy": _later(
-        _ATTACH, type=Arguments.text, dev=Arguments.text, force=Arguments.integer, rm_cfg=Arguments.integer
-    ),
+    "devices": devices.devices,
+    "start": making.start,
+    "delete": making.delete,
+    "save": making.save,
+    "dump": making.dump,
+    "migrate": making.migrate,
+    "device_create": devices.device_create,
+    "device_configure": devices.device_configure,
+    "device_destroy": devices.device_destroy,
     # What Xen has no more, and what was dead in xend.
     "cpu_sedf_get": _later(_SEDF),
     "cpu_sedf_set": _later(

@@ -1,0 +1,229 @@
+"""`op=device_…`: what a domain has is added, changed and taken away, live and, where it is defined, in its definition.
+
+xend kept both in step for every domain that it managed, and so is it here: the definition is made ready first, the
+running domain changed then, and the definition written last, with the revision that it was read in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+from purevirt.daemons.xend.classic.answers import Answer
+from purevirt.daemons.xend.classic.arguments import Refusal
+from purevirt.daemons.xend.classic.context import Context
+from purevirt.daemons.xend.classic.halted import definition_shown
+from purevirt.daemons.xend.classic.making import FORMAT, operator
+from purevirt.errors import NoSuchDomain
+from purevirt.formats import conversion, device_text
+from purevirt.formats.xend_sxpr import XendDevice, disk, nic, vm
+from purevirt.model import AttachedDevice, DomainInfo, Role
+from purevirt.model.definitions import DefinitionText
+from purevirt.wire import sxp
+from purevirt.wire.xenstore.disknames import disk_number
+
+__all__ = ["device_configure", "device_create", "device_destroy", "devices"]
+
+_Items = tuple[Any, ...]
+
+
+class _Draft(NamedTuple):
+    """A definition, changed and not yet written."""
+
+    text: str
+    format: str
+    revision: int
+
+
+async def _draft(
+    context: Context, info: DomainInfo, field: str, change: Callable[[_Items], _Items]
+) -> _Draft | None:
+    """None: the domain is not defined."""
+    secrets = {"security_info": context.reads.caller.role >= Role.ADMIN}
+    try:
+        known = cast(DefinitionText, await context.reads.call("definition_text", info.ref, secrets))
+    except NoSuchDomain:
+        return None
+    await asyncio.sleep(0)
+    document = conversion.parse(known.text, known.format, file="definition")
+    fields: dict[str, Any] = {field: change(getattr(document.description, field))}
+    text = document.updated(document.description._replace(**fields)).text()
+    return _Draft(text, known.format, known.revision)
+
+
+async def _write(context: Context, draft: _Draft | None) -> None:
+    if draft is not None:
+        await context.reads.call("define", None, draft._asdict())
+
+
+async def _device(context: Context) -> tuple[str, str, Any]:
+    """The text of the device that was sent, the field that it belongs in, and its record."""
+    operator(context)
+    await context.arguments.expression("config")
+    text = context.arguments.text("config")
+    field, record = device_text.parse(text, FORMAT, file="config")
+    return text, field, record
+
+
+def _number(field: str, record: Any, index: int) -> int | None:
+    """xend's number of a device of a definition, the `index`th of its kind."""
+    if field == "disks":
+        try:
+            return disk_number(record.target)
+        except ValueError:
+            return None
+    number: int | None = getattr(record, "number", None)
+    return index if number is None else number
+
+
+def _place(field: str, items: _Items, named: str) -> int | None:
+    """Which of them is meant by a number, or by a disk's target or an interface's address."""
+    for index, item in enumerate(items):
+        words = {str(_number(field, item, index)), str(getattr(item, "target", None) or "")}
+        words.add(str(getattr(item, "mac", None) or "").lower())
+        if named and (named in words or named.lower() in words):
+            return index
+    return None
+
+
+def _named(field: str, record: Any) -> str:
+    """What a device that was sent goes by. An interface without an address is a new one."""
+    return str(record.target if field == "disks" else getattr(record, "mac", None) or "")
+
+
+async def device_create(context: Context, info: DomainInfo) -> Answer:
+    """Add a device. The answer is its expression."""
+    text, field, record = await _device(context)
+
+    def more(items: _Items) -> _Items:
+        if _place(field, items, _named(field, record)) is not None:
+            raise Refusal(
+                f"device {_named(field, record)} is in the definition of domain {info.name} already"
+            )
+        return (*items, record)
+
+    draft = await _draft(context, info, field, more)
+    if info.domid is None:
+        await _write(context, draft)
+        return Answer(vm.format_device(field, record))
+    made = await _live(context, info, "attach_device", {"device": text, "format": FORMAT})
+    await _write(context, draft)
+    return Answer(await _shown(context, info, made))
+
+
+async def device_configure(context: Context, info: DomainInfo) -> Answer:
+    """Change a device: another medium in a drive. `dev` says which, if the expression does not."""
+    text, field, record = await _device(context)
+    dev = context.arguments.text("dev")
+
+    def other(items: _Items) -> _Items:
+        at = _place(field, items, dev)
+        if at is None:
+            raise Refusal(f"Device {dev} not connected")
+        return (*items[:at], record, *items[at + 1 :])
+
+    if field == "disks" and dev not in (record.target, str(_number(field, record, 0))):
+        raise Refusal(f"dev: {dev} is not the {record.target} that config is about")
+    draft = await _draft(context, info, field, other)
+    if info.domid is None:
+        await _write(context, draft)
+        return Answer()
+    await _live(context, info, "update_device", {"device": text, "format": FORMAT})
+    await _write(context, draft)
+    return Answer()
+
+
+async def device_destroy(context: Context, info: DomainInfo) -> Answer:
+    """Take a device away; with `rm_cfg` out of the definition as well, which alone a halted domain has."""
+    operator(context)
+    arguments = context.arguments
+    kind, dev = arguments.text("type"), arguments.text("dev")
+    force, rm_cfg = bool(arguments.integer("force")), bool(arguments.integer("rm_cfg"))
+    field = vm.device_field({"tap": "vbd", "tap2": "vbd"}.get(kind, kind))
+    if field is None:
+        raise Refusal(f"type: {kind[:40]!r} is no kind of device, expected vbd, vif, pci, …")
+
+    def fewer(items: _Items) -> _Items:
+        at = _place(field, items, dev)
+        if at is not None:
+            return items[:at] + items[at + 1 :]
+        if info.domid is None:
+            raise Refusal(f"Device {dev} not connected")
+        return items
+
+    if info.domid is None and not rm_cfg:
+        raise Refusal(
+            f"domain {info.name} is halted: its devices are only in its definition, expected rm_cfg=1"
+        )
+    draft = await _draft(context, info, field, fewer) if rm_cfg else None
+    if info.domid is not None:
+        device, form = await _found(context, info, field, dev)
+        await _live(context, info, "detach_device", {"device": device, "format": form, "force": force})
+    await _write(context, draft)
+    return Answer()
+
+
+async def _live(
+    context: Context, info: DomainInfo, operation: str, arguments: dict[str, object]
+) -> AttachedDevice | None:
+    return cast("AttachedDevice | None", await context.reads.call(operation, info.ref, arguments))
+
+
+async def _found(context: Context, info: DomainInfo, field: str, dev: str) -> tuple[str, str]:
+    """A device of a running domain, by name or number, as enough text to find it by, and its format."""
+    if field == "disks":
+        for one in await context.reads.disks(info.ref):
+            if dev in (str(one.number), one.target):
+                return device_text.named_disk(one.target)
+    elif field == "interfaces":
+        for nic_ in await context.reads.nics(info.ref):
+            if dev.lower() in (str(nic_.number), (nic_.mac or "").lower()):
+                return device_text.named_interface(nic_.mac or nic_.number)
+    else:
+        raise Refusal(
+            f"type: {field} cannot be changed while a domain runs, only disks and interfaces (vbd, vif)"
+        )
+    raise Refusal(f"Device {dev} not connected")
+
+
+async def _listed(context: Context, info: DomainInfo, kind: str) -> list[tuple[int, XendDevice]]:
+    if info.domid is None:
+        return []
+    if kind == "vbd":
+        return [(one.number, disk(one)) for one in await context.reads.disks(info.ref)]
+    if kind == "vif":
+        return [(one.number, nic(one)) for one in await context.reads.nics(info.ref)]
+    return []
+
+
+def _expression(device: XendDevice) -> tuple[sxp.Value, ...]:
+    return (device.kind, *device.settings)
+
+
+async def _shown(context: Context, info: DomainInfo, made: AttachedDevice | None) -> str | None:
+    """What was attached, as it stands now; nothing if it went meanwhile."""
+    if made is None:
+        return None
+    kind = "vbd" if made.kind == "disk" else "vif"
+    listed = dict(await _listed(context, info, kind))
+    return sxp.text(_expression(listed[made.number])) if made.number in listed else None
+
+
+async def devices(context: Context, info: DomainInfo) -> Answer:
+    """The devices of a kind, each with its number: of a halted domain those of its definition."""
+    kind = context.arguments.text("type")
+    if info.domid is None:
+        shown = [one for one in (await definition_shown(context.reads, info)).devices if one.kind == kind]
+        return Answer(sxp.text([(_of(one, index), _expression(one)) for index, one in enumerate(shown)]))
+    listed = await _listed(context, info, kind)
+    return Answer(sxp.text([(number, _expression(device)) for number, device in listed]))
+
+
+def _of(device: XendDevice, index: int) -> int:
+    """A disk's number is in its name, any other's its place."""
+    name = str(dict(device.settings).get("dev", "")).partition(":")[0]
+    try:
+        return disk_number(name) if device.kind in ("vbd", "tap") else index
+    except ValueError:
+        return index
