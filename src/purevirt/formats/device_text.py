@@ -1,4 +1,4 @@
-"""One device as text, in whatever way people write it -> its record: XML of libvirt's, a string of xl's, an S-expression.
+"""One device as text, in whatever way people write it -> its record: libvirt's XML, a string of xl's, xend's `(vbd …)`.
 
 `device_xml` reads the XML; the strings are those of `disk = […]` and `vif = […]` in an xl.cfg, and of `xl block-attach`
 and `network-attach`; `xend_sxpr.vm` reads `(vbd …)`.

@@ -119,8 +119,10 @@ async def device_configure(context: Context, info: DomainInfo) -> Answer:
 
     def other(items: _Items) -> _Items:
         at = _place(field, items, dev)
-        if at is None:
+        if at is None and info.domid is None:
             raise Refusal(f"Device {dev} not connected")
+        if at is None:  # it was attached to the running domain alone
+            return items
         return (*items[:at], record, *items[at + 1 :])
 
     if field == "disks" and dev not in (record.target, str(_number(field, record, 0))):

@@ -38,7 +38,7 @@ async def finish(
         look = {"id": job.id, "since": job.revision, "wait": _LOOK}
         job = cast(Job, await context.reads.call("job", None, look, _LOOK * 2))
     if not job.ended_well:
-        raise Refusal(job.message or f"{operation} of domain {job.name} has {job.state.value}")
+        raise Refusal(job.message or f"{operation} of domain {job.name} was {job.state.value}")
     return job
 
 

@@ -1,0 +1,274 @@
+"""The classic interface makes, keeps, saves and changes domains: over a simulated host."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from purevirt import testing
+from purevirt.channels.files import HostFiles
+from purevirt.daemons.xend.classic import ClassicFace
+from purevirt.daemons.xend.http import Request, Response
+from purevirt.model import DomainState, Job, JobKind, JobState, Role
+from purevirt.model.access import Caller
+from purevirt.wire import sxp
+from tests.daemons.xend.double import ADMIN, READER, Double, Guest
+from tests.daemons.xend.managed.machine import UUID_TEXT, Daemon, daemon
+
+OPERATOR = Caller(1000, 1000, 3, Role.OPERATOR)
+CONFIG = (
+    f"(vm (name web) (memory 64) (vcpus 1) (uuid {UUID_TEXT}) (on_poweroff destroy) (on_reboot restart) "
+    "(on_crash destroy) (image (linux (kernel /boot/vmlinuz))) "
+    "(device (vbd (uname file:/images/web) (dev xvda) (mode w))))"
+)
+
+
+class Old:
+    """An old client of a daemon."""
+
+    def __init__(self, xend: Daemon, root: str) -> None:
+        self.xend = xend
+        self.face = ClassicFace(xend.supervisor, HostFiles(root), keep=0.0)
+
+    async def get(self, target: str, caller: Caller = ADMIN) -> Response:
+        return await self.face(Request("GET", target, (("host", "xen"),), b"", caller))
+
+    async def post(self, target: str, op: str, caller: Caller = ADMIN, **form: object) -> Response:
+        headers = (("host", "xen"), ("content-type", "application/x-www-form-urlencoded"))
+        return await self.face(
+            Request("POST", target, headers, urlencode({"op": op, **form}).encode(), caller)
+        )
+
+    async def op(self, op: str, name: str = "web", caller: Caller = ADMIN, **form: object) -> Response:
+        return await self.post(f"/xend/domain/{name}", op, caller, **form)
+
+    async def names(self, state: str) -> bytes:
+        return (await self.get(f"/xend/domain?state={state}")).body
+
+
+def error(response: Response) -> str:
+    (found,) = sxp.parse(response.body)
+    assert isinstance(found, list)
+    assert found[0] == "xend.err", response
+    return str(found[1])
+
+
+@pytest.fixture
+def host() -> Iterator[testing.Host]:
+    with testing.Host(xend=False) as made:
+        yield made
+
+
+def on(host: testing.Host, work: Callable[[Old], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), daemon(host) as xend:
+            old = Old(xend, host.root)
+            try:
+                await work(old)
+            finally:
+                await old.face.close()
+
+    asyncio.run(main())
+
+
+def test_a_domain_is_created_and_left_paused(host: testing.Host) -> None:
+    async def work(old: Old) -> None:
+        made = await old.post("/xend/domain", "create", config=CONFIG)
+        assert (made.status, made.reason) == (201, "created"), made.body
+        assert dict(made.headers)["Location"] == "http://xen/xend/domain/web"
+        assert b"(name web)" in made.body
+        assert (await old.xend.call("domain_info", "web")).state is DomainState.PAUSED
+        assert await old.names("halted") == b"()"
+        assert (await old.op("unpause")).status == 200
+        again = await old.post("/xend/domain", "create", config=CONFIG)
+        assert (again.status, again.reason) == (500, "Request failed: create")
+        assert "web" in error(again)
+
+    on(host, work)
+
+
+def test_a_domain_is_defined_shown_halted_started_and_deleted(host: testing.Host) -> None:
+    async def work(old: Old) -> None:
+        made = await old.post(
+            "/xend/domain", "new", config=CONFIG.replace("(vm ", "(vm (on_xend_start start) ")
+        )
+        assert (made.status, made.body) == (200, b""), made.body
+        assert (await old.xend.call("definition", "web")).autostart
+        assert await old.names("halted") == b"(web)"
+        assert b"web" not in await old.names("running")
+        for name in ("web", UUID_TEXT):
+            shown = (await old.get(f"/xend/domain/{name}")).body
+            assert b"(status 0)" in shown
+            assert b"(on_xend_start start)" in shown
+            assert b"file:/images/web" in shown
+        assert b"(name web)" in (await old.get("/xend/domain?state=all&detail=1")).body
+        assert "is not running" in error(await old.op("pause"))
+        assert b"51712 (vbd" in (await old.op("devices", type="vbd")).body
+        assert (await old.op("start")).status == 202
+        assert (await old.xend.call("domain_info", "web")).domid is not None
+        assert "running already" in error(await old.op("start"))
+        assert "only a halted one" in error(await old.op("delete"))
+        assert (await old.op("destroy")).status == 202
+        assert (await old.op("delete")).status == 202
+        assert (await old.get("/xend/domain/web")).status == 404
+        assert await old.xend.call("list_definitions") == []
+
+    on(host, work)
+
+
+def test_a_domain_is_saved_and_restored(host: testing.Host) -> None:
+    async def work(old: Old) -> None:
+        for directory in ("save", "dump"):
+            await asyncio.to_thread(os.makedirs, f"{host.root}/var/lib/xen/{directory}", exist_ok=True)
+        await old.post("/xend/domain", "create", config=CONFIG)
+        await old.op("unpause")
+        saved = await old.op("save", file="/var/lib/xen/save/web")
+        assert (saved.status, saved.body) == (202, b""), saved.body
+        assert (await old.get("/xend/domain/web")).status == 404
+        back = await old.post("/xend/domain", "restore", file="/var/lib/xen/save/web")
+        assert (back.status, back.body) == (201, b""), back.body
+        assert dict(back.headers)["Location"] == "http://xen/xend/domain/web"
+        assert (await old.xend.call("domain_info", "web")).state is not DomainState.PAUSED
+        dumped = await old.op("dump", file="/var/lib/xen/dump/web", live=0, crash=0, reset=0)
+        assert (dumped.status, dumped.body) == (202, b""), dumped.body
+        assert "reset" in error(await old.op("dump", file="/x", live=0, crash=0, reset=1))
+        missing = await old.post("/xend/domain", "restore", file="/nowhere")
+        assert missing.status == 500
+        assert "/nowhere" in error(missing)
+
+    on(host, work)
+
+
+def test_devices_are_changed_live_and_in_the_definition(host: testing.Host) -> None:
+    disk = "(vbd (uname file:/images/web) (dev xvdb) (mode w))"
+
+    async def work(old: Old) -> None:
+        await old.post("/xend/domain", "new", config=CONFIG)
+        # halted: the definition alone
+        added = await old.op("device_create", config=disk)
+        assert (added.status, added.body.startswith(b"(vbd ")) == (200, True), added.body
+        assert "is in the definition" in error(await old.op("device_create", config=disk))
+        assert "rm_cfg=1" in error(await old.op("device_destroy", type="vbd", dev="51728", force=0, rm_cfg=0))
+        gone = await old.op("device_destroy", type="vbd", dev="51728", force=0, rm_cfg=1)
+        assert gone.status == 200, gone.body
+        assert b"xvdb" not in (await old.op("devices", type="vbd")).body
+        medium = "(vbd (uname file:/images/other) (dev xvda) (mode w))"
+        assert (await old.op("device_configure", config=medium, dev="xvda")).status == 200
+        assert b"/images/other" in (await old.op("devices", type="vbd")).body
+        assert "xvda" in error(await old.op("device_configure", config=medium, dev="xvdc"))
+        # running: both
+        await old.op("start")
+        added = await old.op("device_create", config=disk)
+        assert added.status == 200, added.body
+        assert b"xvdb" in added.body
+        assert b"51728 (vbd" in (await old.op("devices", type="vbd")).body
+        assert "xvdb" in (await old.xend.call("definition_text", "web")).text
+        wrong = await old.op("device_destroy", type="vbd", dev="51792", force=0, rm_cfg=0)
+        assert error(wrong) == "Device 51792 not connected"
+        gone = await old.op("device_destroy", type="vbd", dev="xvdb", force=1, rm_cfg=1)
+        assert gone.status == 200, gone.body
+        assert b"xvdb" not in (await old.op("devices", type="vbd")).body
+        assert "xvdb" not in (await old.xend.call("definition_text", "web")).text
+
+    on(host, work)
+
+
+def test_what_is_wrong_is_said_and_leaves_nothing(host: testing.Host) -> None:
+    async def work(old: Old) -> None:
+        for op in ("create", "new"):
+            for config, words in (
+                ("(vm (name web) (memory many))", "memory"),
+                ("(domains)", "vm"),
+                (CONFIG.replace("(name web) ", ""), "name"),
+            ):
+                refused = await old.post("/xend/domain", op, config=config)
+                assert refused.status == 500, (op, config)
+                assert words in error(refused)
+            assert (await old.post("/xend/domain", op, READER, config=CONFIG)).status == 403
+        large = CONFIG.replace("(memory 64)", "(memory 99999999)")
+        assert "memory" in error(await old.post("/xend/domain", "create", config=large))
+        assert await old.names("all") == b"(Domain-0 test)"
+        await old.post("/xend/domain", "new", config=CONFIG)
+        assert "one of the kinds vbd" in error(await old.op("device_create", config="(nothing (a b))"))
+        assert "kind of device" in error(await old.op("device_destroy", type="x", dev="0", force=0, rm_cfg=1))
+        migrate: dict[str, Any] = {"live": 1, "node": -1, "ssl": 0, "change_home_server": "no"}
+        assert "ssh" in error(await old.op("migrate", destination="other", port=8002, **migrate))
+        assert (
+            await old.op("migrate", caller=OPERATOR, destination="other", port=0, **migrate)
+        ).status == 403
+
+    on(host, work)
+
+
+_WORDS = (
+    "vm name web memory 64 vcpus 1 uuid image linux hvm kernel /boot/vmlinuz device vbd vif pci dev xvda uname "
+    "file:/images/web mode w mac bridge xenbr0 on_crash -1 99999999999 '' domain"
+)
+_ATOMS = st.sampled_from(_WORDS.split())
+_TREES = st.recursive(
+    _ATOMS, lambda inner: st.lists(inner, max_size=5).map(lambda of: f"({' '.join(of)})"), max_leaves=20
+)
+
+
+def test_any_body_is_answered(host: testing.Host) -> None:
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["create", "new", "device_create", "device_configure"]), _TREES),
+            max_size=20,
+        )
+    )
+    def fuzz(bodies: list[tuple[str, str]]) -> None:
+        async def work(old: Old) -> None:
+            await old.post("/xend/domain", "new", config=CONFIG)
+            for op, config in bodies:
+                if op.startswith("device"):
+                    answer = await old.op(op, config=config, dev="xvda")
+                else:
+                    answer = await old.post("/xend/domain", op, config=config)
+                assert answer.status in (200, 201, 404, 500)
+                assert answer.status != 500 or error(answer)
+            assert (await old.get("/xend/domain?state=all&detail=1")).status == 200
+
+        on(host, work)
+
+    fuzz()
+
+
+class Slow(Double):
+    """A supervisor whose job takes many looks."""
+
+    looks = 0
+    end = JobState.DONE
+
+    def read_job(self) -> Job:
+        self.looks += 1
+        state = JobState.RUNNING if self.looks < 50 else self.end
+        words = None if state is not JobState.FAILED else "xvda: the hotplug script failed"
+        return Job(7, JobKind.SAVE, UUID(UUID_TEXT), "web", state, self.looks, 0.0, message=words)
+
+
+@pytest.mark.parametrize("end", [JobState.DONE, JobState.FAILED, JobState.CANCELLED])
+def test_a_job_is_waited_for_however_long_it_takes_and_its_error_is_told(end: JobState) -> None:
+    """Fifty looks, of which each may last 20 s: longer than any call of the supervisor may."""
+    begun = Job(7, JobKind.SAVE, UUID(UUID_TEXT), "web", JobState.RUNNING, 0, 0.0)
+    double = Slow([Guest(1, UUID_TEXT, "web", 64, 64, 1, 0, "-b----")], answers={"save": begun})
+    double.end = end
+    form = urlencode({"op": "save", "file": "/x"}).encode()
+    headers = (("content-type", "application/x-www-form-urlencoded"),)
+    request = Request("POST", "/xend/domain/web", headers, form, ADMIN)
+    answer = asyncio.run(ClassicFace(double, HostFiles("/nowhere"))(request))
+    assert double.looks == 50
+    if end is JobState.DONE:
+        assert answer.status == 202
+    else:
+        words = {JobState.FAILED: "xvda: the hotplug script failed"}
+        assert (answer.status, error(answer)) == (500, words.get(end, "save of domain web was cancelled"))
