@@ -98,6 +98,7 @@ class Double:
     reads: list[str] = field(default_factory=list)
     failing: dict[str, BaseException] = field(default_factory=dict)
     definitions: list[Definition] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
     answers: dict[str, object] = field(default_factory=dict)
     before: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
@@ -140,8 +141,14 @@ class Double:
     def read_list_definitions(self) -> list[Definition]:
         return self.definitions
 
-    def read_definition_text(self, guest: Guest) -> DefinitionText:
+    def read_definition(self, guest: Guest) -> Definition:
+        for known in self.definitions:
+            if known.name == guest.name:
+                return known
         raise NoSuchDomain(f"domain {guest.name} is not defined", domain=guest.name)
+
+    def read_definition_text(self, guest: Guest) -> DefinitionText:
+        return DefinitionText(self.texts[self.read_definition(guest).name], "xen-sxpr", 1)
 
     def read_domain_stats(self) -> list[DomainStats]:
         return [

@@ -6,20 +6,18 @@ running domain changed then, and the definition written last, with the revision 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from purevirt.daemons.xend.classic.answers import Answer
 from purevirt.daemons.xend.classic.arguments import Refusal
 from purevirt.daemons.xend.classic.context import Context
-from purevirt.daemons.xend.classic.halted import definition_shown
+from purevirt.daemons.xend.classic.drafts import Draft, draft, write
 from purevirt.daemons.xend.classic.making import FORMAT, operator
-from purevirt.errors import NoSuchDomain
-from purevirt.formats import conversion, device_text
+from purevirt.formats import device_text
 from purevirt.formats.xend_sxpr import XendDevice, disk, nic, vm
-from purevirt.model import AttachedDevice, DomainInfo, Role
-from purevirt.model.definitions import DefinitionText
+from purevirt.model import AttachedDevice, DomainInfo
+from purevirt.model.description import DomainDescription
 from purevirt.wire import sxp
 from purevirt.wire.xenstore.disknames import disk_number
 
@@ -28,33 +26,16 @@ __all__ = ["device_configure", "device_create", "device_destroy", "devices"]
 _Items = tuple[Any, ...]
 
 
-class _Draft(NamedTuple):
-    """A definition, changed and not yet written."""
-
-    text: str
-    format: str
-    revision: int
-
-
 async def _draft(
     context: Context, info: DomainInfo, field: str, change: Callable[[_Items], _Items]
-) -> _Draft | None:
+) -> Draft | None:
     """None: the domain is not defined."""
-    secrets = {"security_info": context.reads.caller.role >= Role.ADMIN}
-    try:
-        known = cast(DefinitionText, await context.reads.call("definition_text", info.ref, secrets))
-    except NoSuchDomain:
-        return None
-    await asyncio.sleep(0)
-    document = conversion.parse(known.text, known.format, file="definition")
-    fields: dict[str, Any] = {field: change(getattr(document.description, field))}
-    text = document.updated(document.description._replace(**fields)).text()
-    return _Draft(text, known.format, known.revision)
 
+    def changed(description: DomainDescription) -> DomainDescription:
+        fields: dict[str, Any] = {field: change(getattr(description, field))}
+        return description._replace(**fields)
 
-async def _write(context: Context, draft: _Draft | None) -> None:
-    if draft is not None:
-        await context.reads.call("define", None, draft._asdict())
+    return await draft(context, info, changed)
 
 
 async def _device(context: Context) -> tuple[str, str, Any]:
@@ -103,13 +84,13 @@ async def device_create(context: Context, info: DomainInfo) -> Answer:
             )
         return (*items, record)
 
-    draft = await _draft(context, info, field, more)
+    made = await _draft(context, info, field, more)
     if info.domid is None:
-        await _write(context, draft)
+        await write(context, made)
         return Answer(vm.format_device(field, record))
-    made = await _live(context, info, "attach_device", {"device": text, "format": FORMAT})
-    await _write(context, draft)
-    return Answer(await _shown(context, info, made))
+    added = await _live(context, info, "attach_device", {"device": text, "format": FORMAT})
+    await write(context, made)
+    return Answer(await _shown(context, info, added))
 
 
 async def device_configure(context: Context, info: DomainInfo) -> Answer:
@@ -127,12 +108,12 @@ async def device_configure(context: Context, info: DomainInfo) -> Answer:
 
     if field == "disks" and dev not in (record.target, str(_number(field, record, 0))):
         raise Refusal(f"dev: {dev} is not the {record.target} that config is about")
-    draft = await _draft(context, info, field, other)
+    made = await _draft(context, info, field, other)
     if info.domid is None:
-        await _write(context, draft)
+        await write(context, made)
         return Answer()
     await _live(context, info, "update_device", {"device": text, "format": FORMAT})
-    await _write(context, draft)
+    await write(context, made)
     return Answer()
 
 
@@ -158,11 +139,11 @@ async def device_destroy(context: Context, info: DomainInfo) -> Answer:
         raise Refusal(
             f"domain {info.name} is halted: its devices are only in its definition, expected rm_cfg=1"
         )
-    draft = await _draft(context, info, field, fewer) if rm_cfg else None
+    made = await _draft(context, info, field, fewer) if rm_cfg else None
     if info.domid is not None:
         device, form = await _found(context, info, field, dev)
         await _live(context, info, "detach_device", {"device": device, "format": form, "force": force})
-    await _write(context, draft)
+    await write(context, made)
     return Answer()
 
 
@@ -216,7 +197,7 @@ async def devices(context: Context, info: DomainInfo) -> Answer:
     """The devices of a kind, each with its number: of a halted domain those of its definition."""
     kind = context.arguments.text("type")
     if info.domid is None:
-        shown = [one for one in (await definition_shown(context.reads, info)).devices if one.kind == kind]
+        shown = [one for one in (await context.halted.one(context.reads, info)).devices if one.kind == kind]
         return Answer(sxp.text([(_of(one, index), _expression(one)) for index, one in enumerate(shown)]))
     listed = await _listed(context, info, kind)
     return Answer(sxp.text([(number, _expression(device)) for number, device in listed]))

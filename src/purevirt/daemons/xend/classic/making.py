@@ -1,4 +1,4 @@
-"""`op=…` that makes a domain, starts, saves, moves or forgets one: jobs of the supervisor. xend answered when it was done.
+"""`op=…` that makes a domain, starts, saves, moves or forgets one: jobs of the supervisor. xend answered at the end.
 
 A job goes on if its client goes away. However long it takes, it is waited for: no call about it lasts longer than
 `_LOOK` seconds, and there is always another.
@@ -13,6 +13,7 @@ from urllib.parse import quote
 from purevirt.daemons.xend.classic.answers import Answer
 from purevirt.daemons.xend.classic.arguments import Refusal
 from purevirt.daemons.xend.classic.context import Context
+from purevirt.daemons.xend.classic.halted import described
 from purevirt.errors import Denied, NoSuchDomain
 from purevirt.formats.xend_sxpr import domain_text, vm
 from purevirt.model import Definition, DomainInfo, DomainRef, Job, JobState, Role
@@ -56,14 +57,16 @@ def _made(context: Context, name: str, text: str | None) -> Answer:
 
 async def create(context: Context) -> Answer:
     """Make a domain that is forgotten when it ends. As in xend it is left paused: its client has it go on."""
-    text = vm.parse(await _config(context), file="config").text()
+    document = vm.parse(await _config(context), file="config")
+    text = document.text()
     job = await finish(context, "create", None, {"text": text, "format": FORMAT, "paused": True})
     ref = DomainRef(job.uuid.bytes, job.domid, job.name)
     try:
         shown = await context.facts.one(context.reads.caller, await context.reads.domain(ref))
     except NoSuchDomain:
         raise Refusal(f"domain {job.name} was made, and is gone already") from None
-    return _made(context, job.name, domain_text(shown))
+    said = vm.halted(document.description._replace(uuid=job.uuid))
+    return _made(context, job.name, domain_text(described(shown, said)))
 
 
 async def new(context: Context) -> Answer:
@@ -91,11 +94,11 @@ async def start(context: Context, info: DomainInfo) -> Answer:
 
 
 async def delete(context: Context, info: DomainInfo) -> Answer:
-    """Forget a domain that does not run, and the state it was saved in."""
+    """Forget a domain that does not run. One that was saved to go on later is not halted, as in xend."""
     operator(context)
     if info.domid is not None:
         raise Refusal(f"domain {info.name or info.domid} is running: only a halted one can be deleted")
-    await context.reads.call("undefine", info.ref, {"managed_save": True})
+    await context.reads.call("undefine", info.ref)
     return context.accepted
 
 
@@ -123,9 +126,11 @@ async def migrate(context: Context, info: DomainInfo) -> Answer:
     operator(context)
     arguments = context.arguments
     host, live = arguments.text("destination"), bool(arguments.integer("live"))
-    port, _, ssl = (arguments.integer(name) for name in ("port", "node", "ssl"))
+    port, node, ssl = (arguments.integer(name) for name in ("port", "node", "ssl"))
     arguments.flag("change_home_server")
     if port or ssl > 0:
         raise Refusal(f"{'port' if port else 'ssl'}: not supported: domains move over ssh, expected 0")
+    if node >= 0:
+        raise Refusal("node: not supported: the other host chooses, expected -1")
     await finish(context, "migrate", info.ref, {"host": host, "live": live})
     return Answer()
