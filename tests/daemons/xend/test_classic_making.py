@@ -17,7 +17,8 @@ from purevirt import testing
 from purevirt.channels.files import HostFiles
 from purevirt.daemons.xend.classic import ClassicFace
 from purevirt.daemons.xend.http import Request, Response
-from purevirt.model import DomainState, Job, JobKind, JobState, Role
+from purevirt.errors import Conflict
+from purevirt.model import Definition, DomainState, DomainType, Job, JobKind, JobState, Role
 from purevirt.model.access import Caller
 from purevirt.wire import sxp
 from tests.daemons.xend.double import ADMIN, READER, Double, Guest
@@ -41,7 +42,7 @@ class Old:
     async def get(self, target: str, caller: Caller = ADMIN) -> Response:
         return await self.face(Request("GET", target, (("host", "xen"),), b"", caller))
 
-    async def post(self, target: str, op: str, caller: Caller = ADMIN, **form: object) -> Response:
+    async def post(self, target: str, op: str, caller: Caller = ADMIN, /, **form: object) -> Response:
         headers = (("host", "xen"), ("content-type", "application/x-www-form-urlencoded"))
         return await self.face(
             Request("POST", target, headers, urlencode({"op": op, **form}).encode(), caller)
@@ -181,6 +182,153 @@ def test_devices_are_changed_live_and_in_the_definition(host: testing.Host) -> N
     on(host, work)
 
 
+def test_the_definition_of_a_domain_that_does_not_run_is_changed(host: testing.Host) -> None:
+    async def work(old: Old) -> None:
+        await old.post("/xend/domain", "new", config=CONFIG.replace("(memory 64)", "(memory 64) (maxmem 96)"))
+        for op, form, body in (
+            ("mem_target_set", {"target": 32}, b""),
+            ("maxmem_set", {"memory": 48}, b""),
+            ("set_vcpus", {"vcpus": 3}, b""),
+            ("pincpu", {"vcpu": 1, "cpumap": "2,0"}, b"0"),
+            ("domain_sched_credit_set", {"weight": 512, "cap": 50}, b"0"),
+        ):
+            done = await old.op(op, **form)
+            assert (done.status, done.body) == (200, body), (op, done.body)
+        shown = (await old.get("/xend/domain/web")).body
+        for pair in (
+            b"(memory 32)",
+            b"(maxmem 48)",
+            b"(vcpus 3)",
+            b"(cpus (() (0 2) ()))",
+            b"(cpu_weight 512)",
+            b"(cpu_cap 50)",
+        ):
+            assert pair in shown, pair
+        assert (await old.op("domain_sched_credit_get")).body == b"\"{'cap': 50, 'weight': 512}\""
+        assert (await old.op("set_vcpus", vcpus=1)).status == 200
+        assert (await old.op("pincpu", vcpu="all", cpumap="1")).status == 200
+        assert b"(cpus ((1)))" in (await old.get("/xend/domain/web")).body
+        text = (await old.xend.call("definition_text", "web")).text
+        for op, form, words in (
+            ("mem_target_set", {"target": 49}, "target: expected 1 to 48 MiB"),
+            ("maxmem_set", {"memory": 0}, "memory: expected at least 1 MiB"),
+            ("set_vcpus", {"vcpus": 0}, "vcpus: expected 1 to"),
+            ("set_vcpus", {"vcpus": 10**30}, "vcpus: expected 1 to"),
+            ("pincpu", {"vcpu": 1, "cpumap": "0"}, "vcpu: expected 0 to 0, found 1"),
+            ("pincpu", {"vcpu": 0, "cpumap": "-1"}, "cpumap: expected"),
+            ("domain_sched_credit_set", {"weight": 0}, "weight: expected 1 to 65535"),
+            ("domain_sched_credit_set", {"cap": -1}, "cap: expected 0 to"),
+        ):
+            assert words in error(await old.op(op, **form))
+            assert (await old.op(op, caller=READER, **form)).status == 403
+        assert (await old.xend.call("definition_text", "web")).text == text
+
+    on(host, work)
+
+
+def test_what_a_definition_says_of_a_domain_that_runs_is_shown(host: testing.Host) -> None:
+    async def work(old: Old) -> None:
+        await old.post("/xend/domain", "new", config=CONFIG)
+        await old.op("start")
+        for target in ("/xend/domain/web", "/xend/domain?detail=1"):
+            shown = (await old.get(target)).body
+            for pair in (
+                b"(status 2)",
+                b"(on_reboot restart)",
+                b"(kernel /boot/vmlinuz)",
+                b"(on_crash destroy)",
+            ):
+                assert pair in shown, (target, pair)
+
+    on(host, work)
+
+
+def test_a_domain_that_is_saved_to_go_on_later_is_not_deleted(host: testing.Host) -> None:
+    async def work(old: Old) -> None:
+        await old.post("/xend/domain", "new", config=CONFIG)
+        await old.op("start")
+        await old.xend.done("managed_save", "web")
+        refused = await old.op("delete")
+        assert refused.status == 500
+        assert "saved state" in error(refused)
+        assert (await old.op("start")).status == 202
+        await old.op("destroy")
+        assert (await old.op("delete")).status == 202
+
+    on(host, work)
+
+
+VM = "(vm (name web) (memory 64) (image (linux (kernel /boot/vmlinuz))))"
+
+
+def asked(double: Double, *requests: Request) -> list[Response]:
+    """What one face answers to one after the other."""
+
+    async def run() -> list[Response]:
+        face = ClassicFace(double, HostFiles("/nowhere"), keep=0.0)
+        return [await face(request) for request in requests]
+
+    return asyncio.run(run())
+
+
+def web(revision: int = 1) -> Definition:
+    handle = UUID(UUID_TEXT).bytes
+    return Definition(handle, "web", revision, "xen-sxpr", DomainType.PV, 65536, 65536, 1, 1)
+
+
+def test_a_definition_is_read_once_for_each_revision() -> None:
+    double = Double([], definitions=[web()], texts={"web": VM})
+    listing = Request("GET", "/xend/domain?state=all&detail=1", (), b"", ADMIN)
+
+    async def run() -> list[bytes]:
+        face = ClassicFace(double, HostFiles("/nowhere"), keep=0.0)
+        bodies = [(await face(listing)).body for _ in range(3)]
+        assert double.reads.count("definition_text") == 1
+        double.definitions[0] = web(2)._replace(autostart=True)
+        double.texts["web"] = VM.replace("64", "32")
+        bodies.append((await face(listing)).body)
+        assert double.reads.count("definition_text") == 2
+        double.definitions.clear()
+        bodies.append((await face(listing)).body)
+        return bodies
+
+    first, second, third, changed, gone = asyncio.run(run())
+    assert first == second == third
+    assert b"(memory 64)" in first
+    assert b"(on_xend_start ignore)" in first
+    assert b"(memory 32)" in changed
+    assert b"(on_xend_start start)" in changed
+    assert gone == b"()"
+
+
+def test_a_domain_that_is_being_torn_down_hides_no_definition() -> None:
+    dying = Guest(3, UUID_TEXT, "web", 0, 64, 1, 0, "--ps-d")
+    double = Double([dying], definitions=[web()], texts={"web": VM}, answers={"start": _ended()})
+    shown, halted, started = asked(
+        double,
+        Request("GET", "/xend/domain/web", (), b"", ADMIN),
+        Request("GET", "/xend/domain?state=halted", (), b"", ADMIN),
+        Request("POST", "/xend/domain/web?op=start", (), b"", ADMIN),
+    )
+    assert b"(status 0)" in shown.body
+    assert halted.body == b"(web)"
+    assert started.status == 202
+
+
+def _ended() -> Job:
+    return Job(1, JobKind.START, UUID(UUID_TEXT), "web", JobState.DONE, 1, 0.0)
+
+
+def test_whoever_was_slower_at_changing_a_definition_is_told() -> None:
+    double = Double([], definitions=[web()], texts={"web": VM})
+    double.failing["define"] = Conflict(
+        "the definition of web has changed meanwhile: it is of revision 2, not 1"
+    )
+    (answer,) = asked(double, Request("POST", "/xend/domain/web?op=set_vcpus&vcpus=2", (), b"", ADMIN))
+    assert answer.status == 500
+    assert "changed meanwhile" in error(answer)
+
+
 def test_what_is_wrong_is_said_and_leaves_nothing(host: testing.Host) -> None:
     async def work(old: Old) -> None:
         for op in ("create", "new"):
@@ -201,6 +349,8 @@ def test_what_is_wrong_is_said_and_leaves_nothing(host: testing.Host) -> None:
         assert "kind of device" in error(await old.op("device_destroy", type="x", dev="0", force=0, rm_cfg=1))
         migrate: dict[str, Any] = {"live": 1, "node": -1, "ssl": 0, "change_home_server": "no"}
         assert "ssh" in error(await old.op("migrate", destination="other", port=8002, **migrate))
+        there = {**migrate, "node": 1}
+        assert "node" in error(await old.op("migrate", destination="other", port=0, **there))
         assert (
             await old.op("migrate", caller=OPERATOR, destination="other", port=0, **migrate)
         ).status == 403
