@@ -18,6 +18,7 @@ from purevirt.channels.files import HostFiles
 from purevirt.daemons.xend.classic import ClassicFace
 from purevirt.daemons.xend.http import Request, Response
 from purevirt.errors import Conflict
+from purevirt.formats.xend_sxpr import vm
 from purevirt.model import Definition, DomainState, DomainType, Job, JobKind, JobState, Role
 from purevirt.model.access import Caller
 from purevirt.wire import sxp
@@ -327,6 +328,52 @@ def test_whoever_was_slower_at_changing_a_definition_is_told() -> None:
     (answer,) = asked(double, Request("POST", "/xend/domain/web?op=set_vcpus&vcpus=2", (), b"", ADMIN))
     assert answer.status == 500
     assert "changed meanwhile" in error(answer)
+
+
+def test_an_interface_is_the_same_one_live_and_in_the_definition(host: testing.Host) -> None:
+    """Numbers in the guest are given again, and are not the places in a definition."""
+
+    def vif(last: int) -> str:
+        return f"(vif (mac 00:16:3e:00:00:0{last}) (bridge xenbr0))"
+
+    async def macs(old: Old) -> tuple[dict[str | None, int], list[str | None]]:
+        live = {nic.mac: nic.number for nic in await old.xend.call("interfaces", "web")}
+        text = (await old.xend.call("definition_text", "web")).text
+        return live, [nic.mac for nic in vm.parse(text).description.interfaces]
+
+    async def work(old: Old) -> None:
+        one, two, three = (f"00:16:3e:00:00:0{last}" for last in (1, 2, 3))
+        await old.post("/xend/domain", "new", config=f"{CONFIG[:-1]} (device {vif(1)}))")
+        await old.op("start")
+        assert (await old.op("device_create", config=vif(2))).status == 200
+        assert await macs(old) == ({one: 0, two: 1}, [one, two])
+        assert (await old.op("device_destroy", type="vif", dev=0, force=1, rm_cfg=1)).status == 200
+        assert await macs(old) == ({two: 1}, [two])
+        # of an expression without an address, `dev` says which it is about
+        moved = await old.op("device_configure", config="(vif (bridge xenbr1))", dev=1)
+        assert moved.status == 200, moved.body
+        assert await macs(old) == ({two: 1}, [two])
+        assert "xenbr1" in (await old.xend.call("definition_text", "web")).text
+        assert (
+            error(await old.op("device_configure", config=vif(3), dev=1)) == f"dev: 1 is {two}, not {three}"
+        )
+        assert "7 not connected" in error(await old.op("device_configure", config=vif(3), dev=7))
+        assert (await old.op("device_create", config=vif(3))).status == 200
+        live, kept = await macs(old)
+        assert kept == [two, three]
+        gone = await old.op("device_destroy", type="vif", dev=live[two], force=1, rm_cfg=1)
+        assert gone.status == 200, gone.body
+        assert await macs(old) == ({three: live[three]}, [three])
+        # one without an address is given one, which the definition then has
+        assert (await old.op("device_create", config="(vif (bridge xenbr0))")).status == 200
+        live, kept = await macs(old)
+        assert (len(live), None in kept, set(kept)) == (2, False, set(live))
+        gone = await old.op("device_destroy", type="vif", dev=three, force=1, rm_cfg=1)
+        assert gone.status == 200, gone.body
+        live, kept = await macs(old)
+        assert (len(live), list(live)) == (1, kept)
+
+    on(host, work)
 
 
 def test_what_is_wrong_is_said_and_leaves_nothing(host: testing.Host) -> None:

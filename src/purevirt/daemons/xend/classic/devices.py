@@ -16,7 +16,7 @@ from purevirt.daemons.xend.classic.drafts import Draft, draft, write
 from purevirt.daemons.xend.classic.making import FORMAT, operator
 from purevirt.formats import device_text
 from purevirt.formats.xend_sxpr import XendDevice, disk, nic, vm
-from purevirt.model import AttachedDevice, DomainInfo
+from purevirt.model import AttachedDevice, BlockDevice, DomainInfo, Interface
 from purevirt.model.description import DomainDescription
 from purevirt.wire import sxp
 from purevirt.wire.xenstore.disknames import disk_number
@@ -24,6 +24,7 @@ from purevirt.wire.xenstore.disknames import disk_number
 __all__ = ["device_configure", "device_create", "device_destroy", "devices"]
 
 _Items = tuple[Any, ...]
+_Live = BlockDevice | Interface
 
 
 async def _draft(
@@ -59,13 +60,24 @@ def _number(field: str, record: Any, index: int) -> int | None:
 
 
 def _place(field: str, items: _Items, named: str) -> int | None:
-    """Which of them is meant by a number, or by a disk's target or an interface's address."""
+    """Which device of a definition is meant by a number, or by a disk's target or an interface's address."""
     for index, item in enumerate(items):
         words = {str(_number(field, item, index)), str(getattr(item, "target", None) or "")}
         words.add(str(getattr(item, "mac", None) or "").lower())
         if named and (named in words or named.lower() in words):
             return index
     return None
+
+
+def _place_of(live: _Live, items: _Items) -> int | None:
+    """Where a definition has a device of the running domain. An interface's number is given by whoever attaches it, and
+    is no place in a definition, but for those that the domain started with; its address is its own."""
+    if isinstance(live, BlockDevice):
+        return _place("disks", items, live.target)
+    if live.mac is not None and (at := _place("interfaces", items, live.mac)) is not None:
+        return at
+    at = _place("interfaces", items, str(live.number))
+    return at if at is not None and items[at].mac is None else None
 
 
 def _named(field: str, record: Any) -> str:
@@ -88,33 +100,47 @@ async def device_create(context: Context, info: DomainInfo) -> Answer:
     if info.domid is None:
         await write(context, made)
         return Answer(vm.format_device(field, record))
-    added = await _live(context, info, "attach_device", {"device": text, "format": FORMAT})
+    added = await _change(context, info, "attach_device", {"device": text, "format": FORMAT})
+    if made is not None and field == "interfaces" and record.mac is None and added is not None:
+        record = record._replace(mac=added.mac)  # the one that it was given
+        made = await _draft(context, info, field, more)
     await write(context, made)
     return Answer(await _shown(context, info, added))
 
 
 async def device_configure(context: Context, info: DomainInfo) -> Answer:
-    """Change a device: another medium in a drive. `dev` says which, if the expression does not."""
+    """Change a device. `dev` says which, and the expression must not say another."""
     text, field, record = await _device(context)
     dev = context.arguments.text("dev")
-
-    def other(items: _Items) -> _Items:
-        at = _place(field, items, dev)
-        if at is None and info.domid is None:
-            raise Refusal(f"Device {dev} not connected")
-        if at is None:  # it was attached to the running domain alone
-            return items
-        return (*items[:at], record, *items[at + 1 :])
-
     if field == "disks" and dev not in (record.target, str(_number(field, record, 0))):
         raise Refusal(f"dev: {dev} is not the {record.target} that config is about")
+    live = None
+    if info.domid is not None and field in ("disks", "interfaces"):
+        live = await _found(context, info, field, dev)
+        if isinstance(live, Interface) and live.mac is not None:
+            if record.mac is None:
+                text, record = _with_mac(record, live.mac)
+            elif record.mac.lower() != live.mac.lower():
+                raise Refusal(f"dev: {dev} is {live.mac}, not {record.mac}")
+
+    def other(items: _Items) -> _Items:
+        at = _place(field, items, dev) if live is None else _place_of(live, items)
+        if at is not None:
+            return (*items[:at], record, *items[at + 1 :])
+        if live is None:
+            raise Refusal(f"Device {dev} not connected")
+        return items  # it was attached to the running domain alone
+
     made = await _draft(context, info, field, other)
-    if info.domid is None:
-        await write(context, made)
-        return Answer()
-    await _live(context, info, "update_device", {"device": text, "format": FORMAT})
+    if info.domid is not None:
+        await _change(context, info, "update_device", {"device": text, "format": FORMAT})
     await write(context, made)
     return Answer()
+
+
+def _with_mac(record: Any, mac: str) -> tuple[str, Any]:
+    record = record._replace(mac=mac)
+    return vm.format_device("interfaces", record), record
 
 
 async def device_destroy(context: Context, info: DomainInfo) -> Answer:
@@ -123,51 +149,60 @@ async def device_destroy(context: Context, info: DomainInfo) -> Answer:
     arguments = context.arguments
     kind, dev = arguments.text("type"), arguments.text("dev")
     force, rm_cfg = bool(arguments.integer("force")), bool(arguments.integer("rm_cfg"))
-    field = vm.device_field({"tap": "vbd", "tap2": "vbd"}.get(kind, kind))
+    field = vm.device_field(kind)
     if field is None:
         raise Refusal(f"type: {kind[:40]!r} is no kind of device, expected vbd, vif, pci, …")
-
-    def fewer(items: _Items) -> _Items:
-        at = _place(field, items, dev)
-        if at is not None:
-            return items[:at] + items[at + 1 :]
-        if info.domid is None:
-            raise Refusal(f"Device {dev} not connected")
-        return items
-
     if info.domid is None and not rm_cfg:
         raise Refusal(
             f"domain {info.name} is halted: its devices are only in its definition, expected rm_cfg=1"
         )
+    live = None if info.domid is None else await _found(context, info, field, dev)
+
+    def fewer(items: _Items) -> _Items:
+        at = _place(field, items, dev) if live is None else _place_of(live, items)
+        if at is not None:
+            return items[:at] + items[at + 1 :]
+        if live is None:
+            raise Refusal(f"Device {dev} not connected")
+        return items
+
     made = await _draft(context, info, field, fewer) if rm_cfg else None
-    if info.domid is not None:
-        device, form = await _found(context, info, field, dev)
-        await _live(context, info, "detach_device", {"device": device, "format": form, "force": force})
+    if live is not None:
+        device, form = _text_of(live)
+        await _change(context, info, "detach_device", {"device": device, "format": form, "force": force})
     await write(context, made)
     return Answer()
 
 
-async def _live(
+async def _change(
     context: Context, info: DomainInfo, operation: str, arguments: dict[str, object]
 ) -> AttachedDevice | None:
+    """Have the running domain's device changed."""
     return cast("AttachedDevice | None", await context.reads.call(operation, info.ref, arguments))
 
 
-async def _found(context: Context, info: DomainInfo, field: str, dev: str) -> tuple[str, str]:
-    """A device of a running domain, by name or number, as enough text to find it by, and its format."""
+async def _found(context: Context, info: DomainInfo, field: str, dev: str) -> _Live:
+    """A device of a running domain, by name or number. Refusal: it has none such."""
     if field == "disks":
         for one in await context.reads.disks(info.ref):
             if dev in (str(one.number), one.target):
-                return device_text.named_disk(one.target)
+                return one
     elif field == "interfaces":
-        for nic_ in await context.reads.nics(info.ref):
-            if dev.lower() in (str(nic_.number), (nic_.mac or "").lower()):
-                return device_text.named_interface(nic_.mac or nic_.number)
+        for each in await context.reads.nics(info.ref):
+            if dev.lower() in (str(each.number), (each.mac or "").lower()):
+                return each
     else:
         raise Refusal(
             f"type: {field} cannot be changed while a domain runs, only disks and interfaces (vbd, vif)"
         )
     raise Refusal(f"Device {dev} not connected")
+
+
+def _text_of(live: _Live) -> tuple[str, str]:
+    """Enough text to find it by, and its format."""
+    if isinstance(live, BlockDevice):
+        return device_text.named_disk(live.target)
+    return device_text.named_interface(live.mac or live.number)
 
 
 async def _listed(context: Context, info: DomainInfo, kind: str) -> list[tuple[int, XendDevice]]:
