@@ -388,6 +388,11 @@ def test_what_is_wrong_is_said_and_leaves_nothing(host: testing.Host) -> None:
                 assert refused.status == 500, (op, config)
                 assert words in error(refused)
             assert (await old.post("/xend/domain", op, READER, config=CONFIG)).status == 403
+        for op in ("create", "new"):
+            huge = CONFIG.replace("(memory 64)", f"(memory {10**30})")
+            assert "memory.kib: a domain has at most" in error(
+                await old.post("/xend/domain", op, config=huge)
+            )
         large = CONFIG.replace("(memory 64)", "(memory 99999999)")
         assert "memory" in error(await old.post("/xend/domain", "create", config=large))
         assert await old.names("all") == b"(Domain-0 test)"
