@@ -53,6 +53,8 @@ def test_what_can_be(description: DomainDescription) -> None:
         (WEB._replace(name="a/b"), "name", "no slash"),
         (WEB._replace(name="x" * 256), "name", "at most 255"),
         (WEB._replace(memory=Memory(100)), "memory.kib", "at least 1024 KiB"),
+        (WEB._replace(memory=Memory((1 << 54) + 1)), "memory.kib", "at most 18014398509481984 KiB"),
+        (WEB._replace(memory=Memory(1024, 1 << 70)), "memory.max_kib", "at most 18014398509481984 KiB"),
         (WEB._replace(memory=Memory(4096, 2048)), "memory.max_kib", "2048 KiB, is below the 4096"),
         (WEB._replace(cpus=Cpus(0)), "cpus.online", "at least one"),
         (WEB._replace(cpus=Cpus(4, 2)), "cpus.maximum", "below the 4"),

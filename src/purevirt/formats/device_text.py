@@ -1,7 +1,7 @@
-"""One device as text, in whatever way people write it -> its record: libvirt's XML, or a string of xl's.
+"""One device as text, in whatever way people write it -> its record: libvirt's XML, a string of xl's, xend's `(vbd …)`.
 
 `device_xml` reads the XML; the strings are those of `disk = […]` and `vif = […]` in an xl.cfg, and of `xl block-attach`
-and `network-attach`.
+and `network-attach`; `xend_sxpr.vm` reads `(vbd …)`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from purevirt.model.description import Disk, Interface
 
 __all__ = ["FORMATS", "named_disk", "named_interface", "parse", "written"]
 
-FORMATS = ("xml", "xl-disk", "xl-vif")
+FORMATS = ("xml", "xl-disk", "xl-vif", "xen-sxpr")
 
 
 def parse(text: str, format: str | None = None, *, file: str = "<device>") -> tuple[str, Any]:  # noqa: A002 - its name
@@ -39,11 +39,22 @@ def parse(text: str, format: str | None = None, *, file: str = "<device>") -> tu
                 column=1,
             )
         return device_xml.parse(text, file=file)
+    if format == "xen-sxpr":
+        return _expression(text, file)
     reader = Reader(Syntax(text, file, (), ()))
     item = Atom(text, True, 0, len(text))
     if format == "xl-disk":
         return "disks", disk.read(reader, "disk", 0, item)
     return "interfaces", vif.read(reader, "vif", 0, item)
+
+
+def _expression(text: str, file: str) -> tuple[str, Any]:
+    from purevirt.formats.xend_sxpr import vm
+
+    found = vm.parse_device(text, file=file)
+    if len(found.records) != 1:
+        raise ConfigError(f"{file}: {len(found.records)} devices in one expression, expected one", file=file)
+    return found.field, found.records[0]
 
 
 def written(device: Disk | Interface) -> tuple[str, str]:

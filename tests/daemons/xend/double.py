@@ -10,6 +10,7 @@ from uuid import UUID
 from purevirt.errors import Denied, NoSuchDomain, Unsupported
 from purevirt.model import (
     BlockDevice,
+    Definition,
     DomainInfo,
     DomainRef,
     DomainState,
@@ -24,6 +25,7 @@ from purevirt.model import (
     VcpuState,
 )
 from purevirt.model.access import Caller, Role
+from purevirt.model.definitions import DefinitionText
 from purevirt.model.events import Event, EventKind, EventSource
 from purevirt.model.scheduling import CpuPool, SchedulerParameters
 
@@ -95,6 +97,9 @@ class Double:
     changes: list[tuple[str, str | None, dict[str, object]]] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
     failing: dict[str, BaseException] = field(default_factory=dict)
+    definitions: list[Definition] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, object] = field(default_factory=dict)
     before: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
     async def call(
@@ -119,16 +124,31 @@ class Double:
             raise Denied(f"user {caller.uid} may not change domains", operation=operation)
         name = None if domain is None else self.find(domain).name
         self.changes.append((operation, name, dict(arguments)))
-        return None
+        return self.answers.get(operation)
 
     def find(self, domain: DomainRef) -> Guest:
         for guest in self.guests:
             if guest.info.handle == domain.handle:
                 return guest
+        for known in self.definitions:
+            if known.handle == domain.handle:
+                return Guest(-1, str(known.uuid), known.name, 0, None, 0, 0, "")
         raise NoSuchDomain(f"domain {domain.name} is gone", domain=domain.name)
 
     def read_list_domains(self) -> list[DomainInfo]:
         return [guest.info for guest in self.guests]
+
+    def read_list_definitions(self) -> list[Definition]:
+        return self.definitions
+
+    def read_definition(self, guest: Guest) -> Definition:
+        for known in self.definitions:
+            if known.name == guest.name:
+                return known
+        raise NoSuchDomain(f"domain {guest.name} is not defined", domain=guest.name)
+
+    def read_definition_text(self, guest: Guest) -> DefinitionText:
+        return DefinitionText(self.texts[self.read_definition(guest).name], "xen-sxpr", 1)
 
     def read_domain_stats(self) -> list[DomainStats]:
         return [

@@ -16,6 +16,7 @@ __all__ = ["Problem", "problems"]
 
 _LONGEST_NAME = 255
 _SMALLEST_KIB = 1024
+_LARGEST_KIB = 1 << 54  # addresses have 64 bits
 # MAX_VIRT_CPUS and HVM_MAX_VCPUS of the hypervisor.
 _MOST_VCPUS = {DomainType.PV: 8192, DomainType.PVH: 128, DomainType.HVM: 128}
 
@@ -55,6 +56,9 @@ def _sizes(description: DomainDescription) -> Iterator[Problem]:
         yield Problem(
             "memory.kib", f"a domain needs at least {_SMALLEST_KIB} KiB of memory, not {memory.kib}"
         )
+    for path, kib in (("memory.kib", memory.kib), ("memory.max_kib", memory.max_kib or 0)):
+        if kib > _LARGEST_KIB:
+            yield Problem(path, f"a domain has at most {_LARGEST_KIB} KiB of memory, not {kib}")
     if memory.max_kib is not None and memory.max_kib < memory.kib:
         yield Problem(
             "memory.max_kib",

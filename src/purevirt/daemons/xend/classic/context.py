@@ -12,6 +12,7 @@ from purevirt.channels.files import HostFiles
 from purevirt.daemons.xend.classic.answers import STRAY, Answer, failed
 from purevirt.daemons.xend.classic.arguments import Arguments, Refusal
 from purevirt.daemons.xend.classic.gather import Facts, Reads
+from purevirt.daemons.xend.classic.halted import Halted
 from purevirt.daemons.xend.http import Request
 from purevirt.errors import Denied, ReadOnly, XenError
 from purevirt.model.access import Role
@@ -58,6 +59,7 @@ class Context(NamedTuple):
     arguments: Arguments
     reads: Reads
     facts: Facts
+    halted: Halted
     files: HostFiles
     background: Background
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from uuid import UUID
 
+from purevirt.daemons.xend.classic import making
 from purevirt.daemons.xend.classic.answers import STRAY, Answer, not_found
-from purevirt.daemons.xend.classic.arguments import Arguments
-from purevirt.daemons.xend.classic.context import Context, Operation, Operations, perform, unavailable
+from purevirt.daemons.xend.classic.context import Context, Operation, Operations, perform
+from purevirt.daemons.xend.classic.halted import halted_domains
 from purevirt.daemons.xend.classic.operations import DOMAIN, DomainOperation
 from purevirt.errors import NoSuchDomain
-from purevirt.formats.xend_sxpr import domain_name, domain_text, status, vcpus_text
+from purevirt.formats.xend_sxpr import XendDomain, domain_name, domain_text, status, vcpus_text
 from purevirt.model import DomainInfo
 from purevirt.wire import sxp
 
 __all__ = ["get_domain", "get_domains", "post_domain", "post_domains"]
 
-_NOT_YET = "not supported yet: this daemon makes and restores no domains"
-
 # xend's names for states, by its number; "unknown" has whatever has no name of its own.
+_HALTED = 0
 _STATES: dict[str, tuple[int, ...]] = {
     "halted": (0,),
     "paused": (1,),
@@ -41,14 +42,26 @@ async def get_domains(context: Context) -> Answer:
 
 async def _listing(context: Context, *, detail: bool) -> Answer:
     named = context.arguments.all("state")
-    wanted = _STATES.get((named or ["running"])[0].lower())
-    infos = await context.reads.domains()
-    # A state that xend does not know selects nothing.
-    chosen = sorted((info for info in infos if wanted is not None and status(info) in wanted), key=_order)
-    names = tuple(domain_name(info) for info in chosen)
+    wanted = _STATES.get(
+        (named or ["running"])[0].lower(), ()
+    )  # a state that xend does not know selects nothing
+    reads, halted = context.reads, context.halted
+    infos = await reads.domains()
+    known = await halted.definitions(reads) if detail or _HALTED in wanted else {}
+    if _HALTED in wanted:
+        infos = [*infos, *halted_domains(known.values(), infos)]
+    chosen = sorted((info for info in infos if status(info) in wanted), key=_order)
+    names = tuple(map(domain_name, chosen))
     if not detail:
         return Answer(sxp.text(names), links=names)
-    shown = await context.facts.all(context.reads.caller, chosen)
+    running = iter(await context.facts.all(reads.caller, [info for info in chosen if info.domid is not None]))
+    shown: list[XendDomain] = []
+    for info in chosen:
+        if info.domid is not None:
+            shown.append(await halted.described(reads, next(running), known.get(info.handle)))
+            continue
+        with contextlib.suppress(NoSuchDomain):  # it was deleted between the two looks
+            shown.append(await halted.shown(reads, known[info.handle]))
     return Answer(f"({' '.join(map(domain_text, shown))})", links=names)
 
 
@@ -58,9 +71,9 @@ async def _list(context: Context) -> Answer:
 
 COLLECTION: Operations = {
     "list": _list,
-    "create": unavailable(_NOT_YET, config=Arguments.expression),
-    "new": unavailable(_NOT_YET, config=Arguments.expression),
-    "restore": unavailable(_NOT_YET, file=Arguments.text),
+    "create": making.create,
+    "new": making.new,
+    "restore": making.restore,
 }
 
 
@@ -70,8 +83,11 @@ async def post_domains(context: Context) -> Answer:
 
 
 async def _find(context: Context, name: str) -> DomainInfo | None:
-    """By name, id or UUID, in this order."""
-    infos = await context.reads.domains()
+    """By name, id or UUID, in this order; and of each the domains that run before those that do not, and these before
+    what is being torn down."""
+    there = await context.reads.domains()
+    known = await context.halted.definitions(context.reads)
+    infos = sorted([*there, *halted_domains(known.values(), there)], key=_presence)
     for info in infos:
         if domain_name(info) == name:
             return info
@@ -86,6 +102,12 @@ async def _find(context: Context, name: str) -> DomainInfo | None:
     return next((info for info in infos if info.handle == handle), None)
 
 
+def _presence(info: DomainInfo) -> int:
+    if info.domid is None:
+        return 1
+    return 2 if "d" in (info.flags or "") else 0
+
+
 def _unknown(name: str) -> Answer:
     return not_found(f"<Fault 3: {name!r}>")
 
@@ -98,9 +120,17 @@ async def get_domain(context: Context, name: str) -> Answer:
     try:
         if context.arguments.all("op")[:1] == ["vcpuinfo"]:
             return await _vcpuinfo(context, info)
-        return Answer(domain_text(await context.facts.one(context.reads.caller, info)) + STRAY)
+        return Answer(domain_text(await _shown(context, info)) + STRAY)
     except NoSuchDomain:
         return _unknown(name)  # it went between the two looks
+
+
+async def _shown(context: Context, info: DomainInfo) -> XendDomain:
+    reads, halted = context.reads, context.halted
+    if info.domid is None:
+        return await halted.one(reads, info)
+    shown = await context.facts.one(reads.caller, info)
+    return await halted.described(reads, shown, await halted.find(reads, info.ref))
 
 
 async def _vcpuinfo(context: Context, info: DomainInfo) -> Answer:

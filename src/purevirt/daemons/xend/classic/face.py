@@ -10,6 +10,7 @@ from purevirt.daemons.xend.classic.answers import STRAY, TEXT, Answer, not_found
 from purevirt.daemons.xend.classic.arguments import Arguments, read_arguments
 from purevirt.daemons.xend.classic.context import Background, Context, Operations, perform, unavailable
 from purevirt.daemons.xend.classic.gather import Facts, Reads
+from purevirt.daemons.xend.classic.halted import Halted
 from purevirt.daemons.xend.contract import Calls
 from purevirt.daemons.xend.http import Request, Response
 from purevirt.errors import XenError
@@ -32,6 +33,7 @@ class ClassicFace:
         self._calls = calls
         self._files = files
         self._facts = Facts(calls, keep)
+        self._halted = Halted()
         self._background = Background(patience)
 
     async def __call__(self, request: Request) -> Response:
@@ -42,7 +44,9 @@ class ClassicFace:
         except ValueError as error:
             return present(request, path, Answer(str(error), TEXT, 400, "Bad request"))
         reads = Reads(self._calls, request.caller)
-        context = Context(request, path, arguments, reads, self._facts, self._files, self._background)
+        context = Context(
+            request, path, arguments, reads, self._facts, self._halted, self._files, self._background
+        )
         try:
             answer = await _answer(context)
         except XenError as error:

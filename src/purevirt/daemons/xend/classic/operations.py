@@ -10,11 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from purevirt.daemons.xend.classic import devices, making, resting
 from purevirt.daemons.xend.classic.answers import Answer
 from purevirt.daemons.xend.classic.arguments import Arguments, Refusal, integer
 from purevirt.daemons.xend.classic.context import Context, unavailable
-from purevirt.formats.xend_sxpr import XendDevice, disk, nic
+from purevirt.daemons.xend.classic.drafts import edit
+from purevirt.daemons.xend.classic.making import operator
 from purevirt.model import DomainInfo, DomainRef
+from purevirt.model.description import DomainDescription
 from purevirt.wire import sxp
 
 __all__ = ["DOMAIN", "DomainOperation"]
@@ -52,6 +55,27 @@ def _with(
     return call
 
 
+def _sized(
+    operation: str,
+    argument: str,
+    field: str,
+    change: Callable[[DomainDescription, int], DomainDescription],
+    unit: int = 1,
+) -> DomainOperation:
+    """One that sets a number: of the running domain, or of the definition of one that does not run."""
+
+    async def call(context: Context, info: DomainInfo) -> Answer:
+        value = context.arguments.integer(argument) * unit
+        if info.domid is None:
+            operator(context)
+            await edit(context, info, lambda description: change(description, value))
+        else:
+            await context.reads.call(operation, info.ref, {field: value})
+        return _done()
+
+    return call
+
+
 def _later(words: str, **arguments: Callable[[Arguments, str], object]) -> DomainOperation:
     """One that this daemon has not."""
     operation = unavailable(words, **arguments)
@@ -81,12 +105,14 @@ def _key(arguments: Arguments) -> dict[str, object]:
     return {"key": chr(key)}
 
 
-def _kib(arguments: Arguments, name: str) -> dict[str, object]:
-    return {"kib": arguments.integer(name) * 1024}
-
-
 async def _pincpu(context: Context, info: DomainInfo) -> Answer:
     which, cpumap = context.arguments.text("vcpu"), context.arguments.text("cpumap")
+    if info.domid is None:
+        operator(context)
+        only = None if which == "all" else integer(which)
+        where = [integer(cpu) for cpu in cpumap.split(",")]
+        await edit(context, info, lambda description: resting.with_pinned(description, only, where))
+        return _done(0)
     everyone = await context.reads.vcpus(info.ref) if which == "all" else ()
     vcpus = [vcpu.number for vcpu in everyone] or [integer(which)]
     cpus = [integer(cpu) for cpu in cpumap.split(",")]
@@ -99,8 +125,12 @@ def _scheduler_get(scheduler: str, *keys: str) -> DomainOperation:
     """xend answered with the text of a Python dictionary, in the order of its hash table: cap before weight."""
 
     async def call(context: Context, info: DomainInfo) -> Answer:
-        parameters = await _parameters(context, info, scheduler)
-        values = {"cap": parameters.cap or 0, "weight": parameters.weight}
+        if info.domid is None:
+            shown = await context.halted.one(context.reads, info)
+            values: dict[str, object] = {"cap": shown.cpu_cap, "weight": shown.cpu_weight}
+        else:
+            parameters = await _parameters(context, info, scheduler)
+            values = {"cap": parameters.cap or 0, "weight": parameters.weight}
         return _done("{" + ", ".join(f"'{key}': {values[key]}" for key in keys) + "}")
 
     return call
@@ -110,6 +140,10 @@ def _scheduler_set(scheduler: str, *keys: str) -> DomainOperation:
     async def call(context: Context, info: DomainInfo) -> Answer:
         given = [key for key in keys if context.arguments.all(key)] or ["weight"]
         values: dict[str, object] = {key: context.arguments.integer(key) for key in given}
+        if info.domid is None:
+            operator(context)
+            await edit(context, info, lambda description: resting.with_scheduling(description, values))
+            return _done(0)
         await _parameters(context, info, scheduler)
         await context.reads.call("set_scheduler_parameters", info.ref, values)
         return _done(0)
@@ -123,16 +157,6 @@ async def _parameters(context: Context, info: DomainInfo, scheduler: str) -> Any
         runs = "another" if found is None else found.scheduler
         raise Refusal(f"the scheduler of this host is {runs}, not {scheduler}")
     return found
-
-
-async def _devices(context: Context, info: DomainInfo) -> Answer:
-    kind = context.arguments.text("type")
-    listed: list[tuple[int, XendDevice]] = []
-    if kind == "vbd":
-        listed = [(one.number, disk(one)) for one in await context.reads.disks(info.ref)]
-    elif kind == "vif":
-        listed = [(one.number, nic(one)) for one in await context.reads.nics(info.ref)]
-    return _done([(number, (device.kind, *device.settings)) for number, device in listed])
 
 
 async def _wait_for_devices(context: Context, info: DomainInfo) -> Answer:
@@ -149,9 +173,6 @@ async def _wait_for_devices(context: Context, info: DomainInfo) -> Answer:
         await asyncio.sleep(_DEVICE_POLL)
 
 
-_MANAGED = "not supported yet: this daemon keeps no descriptions of domains that do not run"
-_IMAGES = "not supported yet: this daemon saves and moves no domains"
-_ATTACH = "not supported yet: this daemon attaches and detaches no devices"
 _SEDF = "the scheduler of this host is not sedf: Xen has none since 4.6"
 _NEVER = "not supported: this operation never worked in xend either"
 
@@ -165,35 +186,22 @@ DOMAIN: dict[str, DomainOperation] = {
     "sysrq": _with("send_sysrq", _key, accepted=True),
     "wait_for_devices": _wait_for_devices,
     "pincpu": _pincpu,
-    "set_vcpus": _with("set_vcpus", lambda arguments: {"count": arguments.integer("vcpus")}),
-    "maxmem_set": _with("set_max_memory", lambda arguments: _kib(arguments, "memory")),
-    "mem_target_set": _with("set_memory", lambda arguments: _kib(arguments, "target")),
+    "set_vcpus": _sized("set_vcpus", "vcpus", "count", resting.with_vcpus),
+    "maxmem_set": _sized("set_max_memory", "memory", "kib", resting.with_max_memory, 1024),
+    "mem_target_set": _sized("set_memory", "target", "kib", resting.with_memory, 1024),
     "domain_sched_credit_get": _scheduler_get("credit", "cap", "weight"),
     "domain_sched_credit_set": _scheduler_set("credit", "weight", "cap"),
     "domain_sched_credit2_get": _scheduler_get("credit2", "weight"),
     "domain_sched_credit2_set": _scheduler_set("credit2", "weight"),
-    "devices": _devices,
-    # What needs the creation of domains, or their descriptions.
-    "start": _later(_MANAGED),
-    "delete": _later(_MANAGED),
-    "save": _later(_IMAGES, file=Arguments.text),
-    "dump": _later(
-        _IMAGES, file=Arguments.text, live=Arguments.integer, crash=Arguments.integer, reset=Arguments.integer
-    ),
-    "migrate": _later(
-        _IMAGES,
-        destination=Arguments.text,
-        live=Arguments.integer,
-        port=Arguments.integer,
-        node=Arguments.integer,
-        ssl=Arguments.integer,
-        change_home_server=Arguments.flag,
-    ),
-    "device_create": _later(_ATTACH, config=Arguments.expression),
-    "device_configure": _later(_ATTACH, config=Arguments.expression, dev=Arguments.text),
-    "device_destroy": _later(
-        _ATTACH, type=Arguments.text, dev=Arguments.text, force=Arguments.integer, rm_cfg=Arguments.integer
-    ),
+    "devices": devices.devices,
+    "start": making.start,
+    "delete": making.delete,
+    "save": making.save,
+    "dump": making.dump,
+    "migrate": making.migrate,
+    "device_create": devices.device_create,
+    "device_configure": devices.device_configure,
+    "device_destroy": devices.device_destroy,
     # What Xen has no more, and what was dead in xend.
     "cpu_sedf_get": _later(_SEDF),
     "cpu_sedf_set": _later(
