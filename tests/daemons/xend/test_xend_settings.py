@@ -274,6 +274,7 @@ def test_what_holds_after_a_reload() -> None:
         "listen.socket",
         "listen.classic",
         "listen.tcp",
+        "listen.rest_socket",
         "listen.rest",
         "supervision.autostart",
         "state.directory",
