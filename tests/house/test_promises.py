@@ -108,7 +108,7 @@ def extra(name: str) -> set[str]:
     found: set[str] = set()
     wanted = [re.split(r"[<>=!~ ]", line)[0] for line in project["project"]["optional-dependencies"][name]]
     while wanted:
-        one = wanted.pop()
+        one = wanted.pop().replace("_", "-")
         if one not in found:
             found.add(one)
             lines = [line.partition(";") for line in distribution(one).requires or ()]

@@ -185,7 +185,7 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path[:100]
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
         return answers.error(
             Refused(405, f"{path} takes {allowed}, not {request.method[:20]}", Allow=allowed)
         )

@@ -66,6 +66,11 @@ class Rest:
         return all(server.is_serving() for server in self._servers)
 
     @property
+    def addresses(self) -> list[Any]:
+        """Where it listens, in order, as the kernel says it."""
+        return [sock.getsockname() for server in self._servers for sock in server.sockets]
+
+    @property
     def connections(self) -> int:
         """How many there are now."""
         return len(self._state.connections)
