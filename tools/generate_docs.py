@@ -1,12 +1,14 @@
 """Write the pages that are filled in from the code: `make generate`; `--check` in CI.
 
 docs/cli.md holds every command's own help, docs/routes.md the routing table, docs/settings.md the settings of the Xen
-daemon, docs/xen-versions.md which hypercall layouts were verified how.
+daemon, docs/rest-routes.md and docs/openapi.json the REST interface, docs/xen-versions.md which hypercall layouts were
+verified how.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -161,9 +163,50 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def rest_page() -> str:
+    """docs/rest-routes.md."""
+    from purevirt.daemons.xend.operations import OPERATIONS
+    from purevirt.daemons.xend.rest.parameters import parameters
+    from purevirt.daemons.xend.rest.routes import ELSEWHERE, PREFIX, ROUTES
+
+    lines = [
+        "# The routes of REST",
+        "",
+        "<!-- Filled in from daemons/xend/rest/routes.py by tools/generate_docs.py: `make generate`. -->",
+        "",
+        f"All paths are below `{PREFIX}`. Arguments in brackets may be left out. Those of GET and DELETE stand in the",
+        "query, those of the others in the body, a JSON object. [openapi.json](openapi.json) has their types and those",
+        "of the answers; [rest.md](rest.md) says how all of it is used.",
+        "",
+        "| route | what | arguments | answers | role | operation |",
+        "|---|---|---|---|---|---|",
+    ]
+    for route in ROUTES:
+        known = [one for one in parameters(route) if one.place != "path"]
+        given = " ".join(f"`{one.name}`" if one.argument.required else f"[`{one.name}`]" for one in known)
+        role = OPERATIONS[route.operation].role.name.lower() if route.operation else "none"
+        status = "201, 200" if route.how == "put" else str(route.status)
+        operation = f"`{route.operation}`" if route.operation else ""
+        lines.append(
+            f"| `{route.method} {route.path}` | {route.summary} | {given} | {status} | {role} | {operation} |"
+        )
+    lines += ["", "What the library's other operations tell is in other answers:", ""]
+    lines += [f"- `{name}`: in that of `{other}`" for name, other in ELSEWHERE.items()]
+    return "\n".join(lines) + "\n"
+
+
+def openapi() -> str:
+    """docs/openapi.json."""
+    from purevirt.daemons.xend.rest.openapi import document
+
+    return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
+
+
 PAGES = {
     "cli.md": cli_page,
     "routes.md": routes_page,
+    "openapi.json": openapi,
+    "rest-routes.md": rest_page,
     "settings.md": settings_page,
     "xen-versions.md": versions_page,
 }

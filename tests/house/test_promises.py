@@ -100,11 +100,42 @@ def test_what_an_install_needs_is_pinned_and_recorded() -> None:
         assert f"`{name}`" in reasons
 
 
-def test_what_an_install_needs_is_pure_python() -> None:
-    """Each run-time dependency is installed from a wheel tagged py3-none-any."""
+def extra(name: str) -> set[str]:
+    """What an extra needs, with what that needs on a Linux of the oldest Python."""
     from importlib.metadata import distribution
 
-    for line in (ROOT / "requirements/run.txt").read_text().splitlines():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    found: set[str] = set()
+    wanted = [re.split(r"[<>=!~ ]", line)[0] for line in project["project"]["optional-dependencies"][name]]
+    while wanted:
+        one = wanted.pop().replace("_", "-")
+        if one not in found:
+            found.add(one)
+            lines = [line.partition(";") for line in distribution(one).requires or ()]
+            wanted += [
+                re.split(r"[<>=!~ (\[]", line)[0]
+                for line, _, condition in lines
+                if not re.search(r"extra|win32|python_version < ['\"]3\.(?:[0-9]|1[01])['\"]", condition)
+            ]
+    return found
+
+
+def test_what_an_extra_needs_is_pinned_and_recorded() -> None:
+    lines = (ROOT / "requirements/test.txt").read_text().splitlines()
+    pinned = {line.split("==")[0].replace("_", "-") for line in lines}
+    reasons = (ROOT / "docs/dependencies.md").read_text()
+    assert {"starlette", "uvicorn", "h11", "anyio"} <= extra("daemon")
+    for name in extra("daemon"):
+        assert name in pinned
+        assert f"`{name}`" in reasons.replace("_", "-")
+
+
+def test_what_an_install_needs_is_pure_python() -> None:
+    """Each run-time dependency, and each of an extra, is installed from a wheel tagged py3-none-any."""
+    from importlib.metadata import distribution
+
+    lines = [*(ROOT / "requirements/run.txt").read_text().splitlines(), *extra("daemon")]
+    for line in lines:
         if not line or line.startswith("#"):
             continue
         wheel = distribution(line.split("==")[0]).read_text("WHEEL")

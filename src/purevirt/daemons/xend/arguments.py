@@ -6,12 +6,13 @@ Types are checked here; what a value may be on this host, for this domain, is th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from purevirt.errors import InvalidConfig
 from purevirt.model import STATS_GROUPS, DomainType, ShutdownMode, Trigger
 
 __all__ = [
+    "SCHEMAS",
     "Argument",
     "cpus",
     "domain_type",
@@ -39,6 +40,11 @@ class Argument(NamedTuple):
 
     read: Callable[[object], object]
     default: object = _MISSING
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is _MISSING
 
 
 def read_arguments(
@@ -158,3 +164,25 @@ def trigger(value: object) -> Trigger:
             if value == known.value:
                 return known
     raise ValueError(f"must be one of {', '.join(known.value for known in Trigger)}, not {_shown(value)}")
+
+
+SCHEMAS: Mapping[Callable[[Any], object], Mapping[str, object]] = {
+    cpus: {"type": "array", "items": {"type": "integer"}, "maxItems": _LONGEST},
+    domain_type: {"type": "string", "enum": [known.value for known in DomainType]},
+    flag: {"type": "boolean"},
+    groups: {"type": "array", "items": {"type": "string", "enum": sorted(STATS_GROUPS)}},
+    handle: {"type": "string", "format": "uuid"},
+    integer: {"type": "integer", "minimum": -_WIDEST, "maximum": _WIDEST - 1},
+    long_text: {"type": "string", "maxLength": LONGEST_TEXT},
+    mode: {"type": "string", "enum": [known.value for known in ShutdownMode]},
+    seconds: {"type": "number", "minimum": 0, "maximum": 3600},
+    text: {"type": "string", "maxLength": _LONGEST},
+    trigger: {"type": "string", "enum": [known.value for known in Trigger]},
+    words: {
+        "type": "array",
+        "items": {"type": "string", "maxLength": _LONGEST},
+        "minItems": 1,
+        "maxItems": _LONGEST,
+    },
+}
+"""Each kind as a JSON schema: what its reader takes."""

@@ -26,7 +26,7 @@ from typing import TextIO
 
 __all__ = ["FIELDS", "FORMATS", "about", "chosen", "configure"]
 
-FIELDS = ("operation", "domain", "job", "user")
+FIELDS = ("operation", "domain", "job", "user", "request")
 """What a line may say beside its message."""
 
 _HANDLER = "purevirt"
@@ -55,9 +55,10 @@ def about(
     domain: str | None = None,
     job: str | None = None,
     user: int | None = None,
+    request: str | None = None,
 ) -> _About:
     """A context: what everything is about that is logged within. What is not named stays as it was around it."""
-    given = {"operation": operation, "domain": domain, "job": job, "user": user}
+    given = {"operation": operation, "domain": domain, "job": job, "user": user, "request": request}
     return _About({name: value for name, value in given.items() if value is not None})
 
 

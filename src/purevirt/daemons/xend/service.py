@@ -2,6 +2,7 @@
 
     /run/purevirt/xend.sock         0666  the RPC and the classic tree; the role comes from who connects
     /var/lib/xend/xend-socket       0600  the same for old clients, in a directory of 0700: root
+    /run/purevirt/rest.sock         0666  REST, where purevirt[daemon] is installed
     /run/purevirt/socket_ro         0666  the read-only store, unless a process of its own serves it
     ADDRESS:PORT, if asked for            anonymous: at most a reader
 
@@ -15,6 +16,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from purevirt.channels.files import HostFiles
 from purevirt.channels.xend import CALL_PATH
@@ -41,6 +43,9 @@ from purevirt.daemons.xend.toolstack.xl import XlBuilder
 from purevirt.errors import ChannelUnavailable, Closed, ConnectError
 from purevirt.model import Caller, Role
 
+if TYPE_CHECKING:
+    from purevirt.daemons.xend.rest.server import Rest
+
 __all__ = ["Service"]
 
 _log = logging.getLogger(__name__)
@@ -66,6 +71,7 @@ class Service:
         self._state = settings.below(settings.state)
         self.database = Database(f"{self._state}/{FILE}")
         self.read_only_store: ReadOnlyStore | None = None
+        self.rest: Rest | None = None
         self._servers: list[http.Server] = []
         self._root = root
         self._stack = contextlib.AsyncExitStack()
@@ -103,6 +109,7 @@ class Service:
         if self.settings.tcp:
             anybody = access.Doorman(anonymous=Role.READER).caller_of
             await self._serve(sockets.listen_tcp(self.settings.tcp), handler, anybody)
+        await self._serve_rest()
         await startup.begin_autostart(manager, self.settings.autostart)
 
     async def _remember(self) -> Manager:
@@ -157,6 +164,36 @@ class Service:
         self._servers.append(server)
         self._stack.push_async_callback(server.close, _GRACE)
 
+    async def _serve_rest(self) -> None:
+        """REST, if what it takes is installed; ConnectError if it is not, and is asked for over TCP."""
+        settings = self.settings
+        try:
+            from purevirt.daemons.xend.rest.app import Face
+            from purevirt.daemons.xend.rest.server import Rest
+        except ModuleNotFoundError as error:
+            if settings.rest:
+                raise ConnectError(
+                    f"listen.rest is set, and REST needs {error.name}, which is not installed: "
+                    "pip install 'purevirt[daemon]'",
+                    operation="listen",
+                    channel="daemon",
+                ) from None
+            return
+        if not settings.rest and not settings.rest_socket:
+            return
+        rest = Rest(Face(NamedCalls(self.supervisor), self.supervisor.journal))
+        self._stack.push_async_callback(rest.close, _GRACE)
+        if settings.rest_socket:
+            path = settings.below(settings.rest_socket)
+            sockets.prepare_directory(os.path.dirname(path), 0o755)
+            await rest.listen(sockets.listen(path, 0o666), self._doorman.caller_of)
+            self._stack.callback(sockets.remove, path)
+        if settings.rest:
+            sock = sockets.listen_tcp(settings.rest)
+            anybody = access.Doorman(anonymous=Role.READER).caller_of
+            await rest.listen(sock, anybody, sockets.loopback_names(sock))
+        self.rest = rest
+
     def _faces(self) -> Handler:
         """Our own path goes to the RPC, every other to the classic tree."""
         calls = NamedCalls(self.supervisor)
@@ -198,7 +235,8 @@ class Service:
 
         ChannelUnavailable or Timeout says what does not.
         """
-        if not all(server.accepts for server in self._servers):
+        rest = self.rest
+        if not all(server.accepts for server in self._servers) or (rest is not None and not rest.accepts):
             raise ChannelUnavailable("a socket of the daemon accepts nobody any more", channel="daemon")
         driver = self.link.driver
         try:

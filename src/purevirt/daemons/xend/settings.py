@@ -38,6 +38,7 @@ class Settings(NamedTuple):
     socket: str = "/run/purevirt/xend.sock"
     classic: str = "/var/lib/xend/xend-socket"
     tcp: str = ""
+    rest_socket: str = "/run/purevirt/rest.sock"
     rest: str = ""
     reader_group: str = access.READERS
     operator_group: str = ""
@@ -65,7 +66,7 @@ class Settings(NamedTuple):
 
 DEFAULTS = Settings()
 
-PENDING = frozenset(("rest",))
+PENDING: frozenset[str] = frozenset()
 """The fields that nothing uses yet."""
 
 _LONGEST = 4096
@@ -210,7 +211,10 @@ TABLE: tuple[Setting, ...] = (
             "The same for root, where old clients look; empty: not there."),
     Setting("tcp", "listen", "tcp", _ADDRESS, False,
             "Where readers are served over TCP, whoever they are; empty: nowhere."),
-    Setting("rest", "listen", "rest", _ADDRESS, False, "Where the REST interface is served; empty: nowhere."),
+    Setting("rest_socket", "listen", "rest_socket", _PATH_OR_NONE, False,
+            "The socket of the REST interface, where purevirt[daemon] is installed; empty: not there."),
+    Setting("rest", "listen", "rest", _ADDRESS, False,
+            "Where REST is served to readers over TCP, whoever they are; empty: nowhere."),
     Setting("reader_group", "access", "reader_group", _GROUP, True,
             "Whose members may look; empty: nobody's."),
     Setting("operator_group", "access", "operator_group", _GROUP, True,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import ipaddress
 import os
 import resource
 import socket
@@ -25,6 +26,7 @@ __all__ = [
     "answers",
     "listen",
     "listen_tcp",
+    "loopback_names",
     "place_link",
     "prepare_directory",
     "remove",
@@ -177,6 +179,15 @@ def listen_tcp(address: str) -> socket.socket:
             f"cannot listen on {address}: {(error.strerror or str(error)).lower()}", address, error.errno
         ) from error
     return sock
+
+
+def loopback_names(sock: socket.socket) -> frozenset[str] | None:
+    """The names by which a socket that only this machine reaches may be called; None for one that others reach.
+
+    A web page whose own name was made to point at this machine calls it by that name.
+    """
+    address = ipaddress.ip_address(sock.getsockname()[0])
+    return frozenset({"localhost", "127.0.0.1", "[::1]", str(address)}) if address.is_loopback else None
 
 
 def remove(path: str) -> None:

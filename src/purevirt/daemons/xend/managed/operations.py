@@ -18,7 +18,7 @@ from purevirt.daemons.xend.managed.jobs import Step
 from purevirt.daemons.xend.managed.manager import Manager, parsed
 from purevirt.daemons.xend.toolstack.builder import Dump, Migration
 from purevirt.daemons.xend.work import Operation, Work
-from purevirt.errors import Denied, DomainExists, InvalidConfig, WrongState
+from purevirt.errors import Conflict, Denied, DomainExists, InvalidConfig, WrongState
 from purevirt.formats import conversion
 from purevirt.model import Definition, EventKind, EventSource, Job, JobKind, Role
 from purevirt.model.definitions import DefinitionText
@@ -120,6 +120,13 @@ async def _undefine(work: Work) -> None:
     known = manager.catalogue.find(work.ref)
     async with manager.hold(known.handle):
         stored = await manager.catalogue.stored(known.handle)
+        expected, revision = work.arguments["revision"], stored.definition.revision
+        if expected is not None and expected != revision:
+            raise Conflict(
+                f"the definition of {known.name} has changed meanwhile: it is of revision {revision}, not {expected}",
+                operation="undefine",
+                domain=known.name,
+            )
         if stored.saved is not None and not work.arguments["managed_save"]:
             raise WrongState(
                 f"undefine: domain {known.name} has a saved state, which would be lost: say so if it may be",
@@ -378,7 +385,9 @@ MANAGED: Mapping[str, Operation] = {
     "define": _change(
         _define, False, text=Argument(args.long_text), format=_FORMAT, revision=Argument(args.integer, None)
     ),
-    "undefine": _change(_undefine, True, managed_save=Argument(args.flag, False)),
+    "undefine": _change(
+        _undefine, True, managed_save=Argument(args.flag, False), revision=Argument(args.integer, None)
+    ),
     "set_autostart": _change(
         _set_autostart, True, autostart=Argument(args.flag), order=Argument(args.integer, None)
     ),
