@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import purevirt
@@ -13,18 +14,21 @@ from tests.faults.daemon import Lives
 __all__ = ["violations"]
 
 
-def violations(lives: Lives) -> list[str]:
-    """What is wrong, in words, and stays so: a guest that was asked to shut down may do it while one looks."""
+def violations(lives: Lives, paused: Collection[str] = ()) -> list[str]:
+    """What is wrong, in words, and stays so: a guest that was asked to shut down may do it while one looks.
+
+    `paused` are the UUIDs of domains that somebody may have had paused.
+    """
     found: list[str] = []
     for _ in range(3):
         lives.settled()
-        found = _violations(lives)
+        found = _violations(lives, paused)
         if not found:
             break
     return found
 
 
-def _violations(lives: Lives) -> list[str]:
+def _violations(lives: Lives, paused: Collection[str]) -> list[str]:
     found: list[str] = []
     infos = [info for info in lives.call("list_domains") if info["domid"] != 0]
     definitions = {known["uuid"]: known for known in lives.call("list_definitions")}
@@ -47,6 +51,10 @@ def _violations(lives: Lives) -> list[str]:
             found.append(f"domain {name} ({info['domid']}) is {dict(row)} to the daemon")
         if "p" in info["flags"] and not info["cpu_time_ns"]:
             found.append(f"domain {name} is half made: paused, and never ran")
+        elif "p" in info["flags"] and info["uuid"] not in paused:
+            found.append(f"domain {name} is paused, and nobody asked for that")
+        if info["reason"] == "suspend":
+            found.append(f"domain {name} is suspended, and nobody saves it")
         known = definitions.get(info["uuid"])
         if known is not None and known["managed_save"]:
             found.append(f"domain {name} runs, and has a saved state")
@@ -64,7 +72,27 @@ def _violations(lives: Lives) -> list[str]:
             found.append(f"job {job['id']} is not resolved")
         if job["state"] == "interrupted" and not job["message"]:
             found.append(f"nothing is said of job {job['id']}")
-    return found + _left(lives, {info["domid"] for info in infos}, there)
+    return found + _left(lives, {info["domid"] for info in infos}, there) + _lost(lives, infos)
+
+
+def _lost(lives: Lives, infos: list[dict[str, Any]]) -> list[str]:
+    """Devices of domains that are there, and have them no more: each end of them, as libxl's record of it says."""
+    found = []
+    with purevirt.open(lives.host.uri) as connection:
+        store = connection.store
+        for info in infos:
+            domid, name = info["domid"], info["name"]
+            if not _children(store, f"/libxl/{domid}/device"):
+                found.append(f"domain {name} has lost its devices")
+            for kind in ("vbd", "vif"):
+                recorded = set(_children(store, f"/libxl/{domid}/device/{kind}"))
+                for end in (
+                    f"/local/domain/{domid}/device/{kind}",
+                    f"/local/domain/0/backend/{kind}/{domid}",
+                ):
+                    if set(_children(store, end)) != recorded:
+                        found.append(f"domain {name}: {end} has {_children(store, end)}, not {recorded}")
+    return found
 
 
 def _left(lives: Lives, domids: set[int], uuids: set[str]) -> list[str]:

@@ -163,6 +163,9 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "restore": Scenario(_saved_file, lambda lives: lives.done("restore", path=SAVED), saved),
     "dump": Scenario(_create, lambda lives: lives.done("dump", WEB, path="/web.core"), _again),
+    "dump, crash": Scenario(
+        _create, lambda lives: lives.done("dump", WEB, path="/web.core", crash=True), _gone_or_there
+    ),
     "save over another file": Scenario(
         _with_another_file,
         lambda lives: _refused(lives, "save", SAVED),

@@ -19,10 +19,20 @@ from purevirt.daemons.xend.toolstack.builder import Dump, Migration
 from purevirt.errors import OperationError
 from purevirt.model import DomainInfo, DomainRef, EventKind
 
-__all__ = ["DUMP_HELD", "MANAGED", "MIGRATE", "dump", "managed_save_path", "migrate", "save", "stay"]
+__all__ = [
+    "DUMP_CRASH",
+    "DUMP_HELD",
+    "MANAGED",
+    "MIGRATE",
+    "dump",
+    "managed_save_path",
+    "migrate",
+    "save",
+    "stay",
+]
 
 SAVE, MANAGED, MIGRATE = "save ", "managed-save ", "migrate "
-DUMP, DUMP_HELD = "dump-live ", "dump "
+DUMP, DUMP_HELD, DUMP_CRASH = "dump-live ", "dump ", "dump-crash "
 """What a row's action begins with; what follows is the file, or the host."""
 
 
@@ -105,7 +115,7 @@ async def dump(manager: Manager, step: Step, ref: DomainRef, path: str, how: Dum
         info = await manager.running(ref, "dump")
         _must_be_new(path, "dump")
         held = not how.live and not set(info.flags or "") & set("psc")
-        action = (DUMP_HELD if held else DUMP) + path
+        action = (DUMP_CRASH if how.crash else DUMP_HELD if held else DUMP) + path
         await _leave(manager, info, action, manager.builder.dump(info, path, how, step.report), "dumping")
         if how.crash:
             await to_its_end(manager.supervised.forget(ref.handle))

@@ -5,8 +5,8 @@ Hypervisor and store say what there is; the database says what was meant. What i
 
     building   nothing of it may stay: it is ended; a restart is begun again
     made       it is let run
-    dumping    it is let run, if it was held for that
-    leaving    it is gone, and its state is whole: it has left. It is there: it goes on here
+    dumping    it is let run, if it was held for that; or it is ended, if it was to be and the file is whole
+    leaving    its state is whole: it has left, and what is still there of it is ended. Else it goes on here
     ending     its policy is carried out from where it stopped
     waiting    the restart goes on
     running    it runs on; or it has stopped, and its policy is carried out now; or it is gone
@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 
 from purevirt.daemons.xend.config_store import Supervised, rows
 from purevirt.daemons.xend.managed import building, leaving, remains
@@ -24,7 +25,7 @@ from purevirt.daemons.xend.managed.jobs import Step
 from purevirt.daemons.xend.managed.keeper import Keeper
 from purevirt.daemons.xend.managed.manager import Manager
 from purevirt.errors import OperationError, XenError
-from purevirt.model import DomainInfo, JobKind, JobState
+from purevirt.model import DomainInfo, JobKind, JobState, StateReason
 
 __all__ = ["AT_SHUTDOWN", "begin_autostart", "boot_id", "resolve"]
 
@@ -56,6 +57,10 @@ async def resolve(manager: Manager, keeper: Keeper) -> None:
     handles = {job.uuid.bytes for job in unfinished} | {
         row.handle for row in manager.supervised.all() if row.phase in ("building", "leaving", "dumping")
     }
+    for row in manager.supervised.all():
+        if row.phase == "leaving" and row.boot == manager.boot:
+            with _told(f"domain {row.name}, whose state is whole, could not be ended"):
+                await _seen_off(manager, row)
     for handle in handles:
         with _told("what was under way of a domain could not be ended"):
             await manager.builder.abandon(handle)
@@ -146,6 +151,18 @@ async def _building(manager: Manager, row: Supervised, restarts: list[Supervised
     return "what was made of it was undone"
 
 
+async def _seen_off(manager: Manager, row: Supervised) -> None:
+    """End a domain that is suspended and whose state is whole: that was the last step, and perhaps half done, so that
+    it cannot go on. Before anybody lets it, since then its state would be out of date."""
+    word, _, where = (row.action or "").partition(" ")
+    info = await manager.active(row.handle, row.domid)
+    if f"{word} " == leaving.MIGRATE or info is None or info.reason is not StateReason.SUSPEND:
+        return
+    if await asyncio.to_thread(os.path.lexists, where):
+        await manager.builder.inspect(where)
+        await manager.toolstack.destroy(info)
+
+
 async def _leaving(manager: Manager, row: Supervised, info: DomainInfo | None) -> str:
     word, _, where = (row.action or "").partition(" ")
     word += " "
@@ -173,7 +190,11 @@ async def _dumping(manager: Manager, row: Supervised, info: DomainInfo | None) -
     if info is None:
         await manager.supervised.forget(row.handle)
         return "the domain is gone"
-    if f"{word} " == leaving.DUMP_HELD and "p" in (info.flags or ""):
+    if f"{word} " == leaving.DUMP_CRASH and await asyncio.to_thread(os.path.lexists, where):
+        await manager.toolstack.destroy(info)
+        await manager.supervised.forget(row.handle)
+        return f"it was done: the memory is in {where}, and the domain is gone"
+    if f"{word} " in (leaving.DUMP_HELD, leaving.DUMP_CRASH) and "p" in (info.flags or ""):
         await manager.toolstack.resume(info)
     await leaving.stay(manager, row)
     return "the domain is here as before"

@@ -14,7 +14,7 @@ from purevirt.daemons.xend.toolstack.base import Host, living, not_domain_0, sho
 from purevirt.daemons.xend.toolstack.builder import Dump, Migration, Report, Saved
 from purevirt.daemons.xend.toolstack.simulated import creating, saving, statefile
 from purevirt.errors import Unsupported
-from purevirt.model import DomainInfo
+from purevirt.model import DomainInfo, DomainState, StateReason
 from purevirt.model.description import DomainDescription
 
 __all__ = ["SimulatedBuilder"]
@@ -66,4 +66,10 @@ class SimulatedBuilder:
         )
 
     async def abandon(self, handle: bytes) -> None:
-        """Nothing runs outside of this daemon."""
+        """Nothing runs outside of this daemon; but a guest may wait to be let go on."""
+        for info in await self._host.hypercalls.domain_infos():
+            if info.handle == handle and info.domid:
+                domain = DomainInfo(
+                    info.domid, handle, None, None, DomainState.NOSTATE, StateReason.UNKNOWN, *[None] * 5
+                )
+                await saving.abandon(self._host, domain)

@@ -1,7 +1,8 @@
 """Taking a simulated domain to a file.
 
 As `xl save` does, the guest is asked to suspend itself, through its store; when Xen says that it has, the file is
-written and the domain ended. Where anything fails the guest is let go on, and there is no file.
+written and the domain ended. Where anything fails the guest is let go on, and there is no file. A node,
+/libxl/DOMID/saving, says meanwhile that it is done, for a daemon that comes after one that was killed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from purevirt.model import DomainInfo, ShutdownMode
 from purevirt.wire.hypercall.numbers import DomainFlag
 from purevirt.wire.hypercall.subops import ShutdownCode
 
-__all__ = ["dump", "save"]
+__all__ = ["abandon", "dump", "save"]
 
 _CODE_SHIFT = 16
 _SOON, _AT_ONCE = 5.0, 1.0
@@ -69,6 +70,7 @@ class _Suspending:
         self._domid = domain.domid
         self._wait = wait
         self._node = f"/local/domain/{domain.domid}/control/shutdown"
+        self._note = f"/libxl/{domain.domid}/saving"
         self._asked = self._answered = False
 
     async def ask(self) -> None:
@@ -77,6 +79,7 @@ class _Suspending:
         try:
             await watcher.add("@releaseDomain")
             self._asked = True
+            await self._host.store.write(self._note, "")
             answer = await handshake.shutdown(self._host, self._domain, ShutdownMode.SUSPEND, self._wait)
             if answer is not None:
                 await answer()
@@ -85,11 +88,21 @@ class _Suspending:
         finally:
             await watcher.close()
 
+    async def find(self) -> None:
+        """Go on with what somebody else has begun, if he has."""
+        (note,) = await self._host.store.read_many([self._note])
+        self._asked = note is not None
+
     async def take_back(self) -> None:
         """Let it go on, whether it has suspended itself, is about to, or has not even looked."""
         if not self._asked:
             return
         with contextlib.suppress(XenError):  # what is told is why it could not be saved
+            await self._let_go_on()
+            await self._host.store.rm(self._note)
+
+    async def _let_go_on(self) -> None:
+        with contextlib.suppress(Timeout):  # it never suspends itself, and so goes on
             if await self._host.store.transaction(self._withdraw):
                 return
             watcher = await self._host.store.open_watcher()
@@ -117,6 +130,13 @@ class _Suspending:
                     operation="save",
                     domain=shown(self._domain),
                 )
+
+
+async def abandon(host: Host, domain: DomainInfo) -> None:
+    """Let a guest go on whose save was cut off, if there was one."""
+    suspending = _Suspending(host, domain, 0.0)
+    await suspending.find()
+    await suspending.take_back()
 
 
 async def _suspended(host: Host, domain: DomainInfo) -> bool:
