@@ -78,11 +78,18 @@ def _gone(domid: int, handle: bytes) -> DomainInfo:
     return DomainInfo(domid, handle, None, None, DomainState.SHUTOFF, StateReason.UNKNOWN, *[None] * 5)
 
 
-def clear_files(state: str, wanted: Iterable[str]) -> None:
-    """Remove the files below the directory of saved domains that no definition needs, and what was half written."""
+def clear_files(state: str, wanted: Iterable[str], there: Iterable[bytes]) -> None:
+    """Remove the files below the directory of saved domains that no definition needs, and what was half written.
+
+    What was half written of a domain that is not `there` any more is all that there is of it: it stays, for whoever can
+    make something of it.
+    """
     known = set(wanted)
+    uuids = {str(UUID(bytes=handle)) for handle in there}
     for path in Path(state, "save").glob("*"):
-        if str(path) not in known:
+        if path.suffix == ".part" and path.name.partition(".")[0] not in uuids:
+            _log.error("%s is half a saved state, of a domain that is gone; it is kept", path)
+        elif str(path) not in known:
             _log.warning("%s belongs to no domain any more, and is removed", path)
             _remove(path)
     for path in Path(state, "dump").glob("*.part"):

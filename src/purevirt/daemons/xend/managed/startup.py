@@ -99,7 +99,8 @@ async def _clear_files(manager: Manager) -> None:
         for known in manager.catalogue.all()
         if known.managed_save and (stored := await manager.catalogue.stored(known.handle)).saved is not None
     ]
-    await asyncio.to_thread(remains.clear_files, manager.state, wanted)
+    there = [info.handle for info in await manager.link.driver.list_domains()]
+    await asyncio.to_thread(remains.clear_files, manager.state, wanted, there)
 
 
 async def _resolved(manager: Manager, keeper: Keeper, row: Supervised, restarts: list[Supervised]) -> str:
