@@ -108,6 +108,7 @@ def measure(count: int, rounds: int) -> dict[str, list[float]]:
     """Domains a second, of each round."""
     rates: dict[str, list[float]] = {}
     with simulated.host(0) as root:
+
         def run(make: Callable[[Sequence[str]], float], who: str) -> None:
             for turn in range(rounds + 1):
                 for devices in (False, True):
@@ -131,7 +132,9 @@ def main() -> None:
     parser.add_argument("--domains", type=int, default=100, help="domains made in each round (100)")
     options = parser.parse_args()
     rates = measure(options.domains, options.rounds)
-    title = f"Simulated domains made a second, {options.domains} in a row, {AT_ONCE} at once, on all processors"
+    title = (
+        f"Simulated domains made a second, {options.domains} in a row, {AT_ONCE} at once, on all processors"
+    )
     if options.json:
         rows = [
             {"name": name, "median": statistics.median(values), "values": values}
