@@ -1,9 +1,8 @@
 """Domains made a second on a simulated host: by its builder alone, and as jobs of the Xen daemon.
 
 The host is a process of its own, and so is the daemon. Each round makes so many domains, several at once, and ends when
-all of them run; they are destroyed before the next, which is not counted. There is no peer: nothing else makes domains of
-such a host. With devices each domain has a disk and a network interface, whose backends come up as well.
-`benchmarks.creating` is the same question asked on the real Xen, beside `xl create`.
+all of them run; they are destroyed before the next, which is not counted. There is no peer: nothing else makes domains
+of such a host. With devices each domain has a disk and a network interface, whose backends come up as well.
 """
 
 from __future__ import annotations

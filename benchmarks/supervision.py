@@ -1,4 +1,4 @@
-"""The Xen daemon as the supervisor of 1,000 simulated domains: memory, reads while jobs run, and how long it takes to come back.
+"""The Xen daemon supervising 1,000 simulated domains: memory, reads while jobs run, and how long it takes to start.
 
 The host is a process of its own, and so are the daemon and whoever loads it. Each domain is defined and started by the
 daemon, has a disk and an interface, and runs. Then:
