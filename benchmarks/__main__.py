@@ -5,7 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-MODULES = ("startup", "scaling", "classic", "xend", "xenstore_client", "xenstored", "xl_config", "domain_xml")
+MODULES = (
+    "startup",
+    "scaling",
+    "classic",
+    "xend",
+    "xenstore_client",
+    "xenstored",
+    "xl_config",
+    "domain_xml",
+    "building",
+    "supervision",
+)
 
 
 def main() -> int:

@@ -3,7 +3,6 @@
 The host is a process of its own, and so is the daemon. Each round makes so many domains, several at once, and ends when
 all of them run; they are destroyed before the next, which is not counted. There is no peer: nothing else makes domains
 of such a host. With devices each domain has a disk and a network interface, whose backends come up as well.
-`benchmarks.creating` is the same question asked on the real Xen, beside `xl create`.
 """
 
 from __future__ import annotations

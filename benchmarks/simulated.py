@@ -36,9 +36,14 @@ def host(domains: int) -> Iterator[str]:
 
 
 @contextmanager
-def xend(root: str) -> Iterator[int]:
-    """`purevirt xend` over it: its process id."""
-    with _process("xend", "--root", root) as pid:
+def xend(root: str, parallel: int | None = None) -> Iterator[int]:
+    """`purevirt xend` over it, with so many jobs worked on at once (None: the default): its process id."""
+    arguments = ["xend", "--root", root]
+    if parallel is not None:
+        file = Path(f"{root}/xend.toml")
+        file.write_text(f"[jobs]\nparallel = {parallel}\n", encoding="ascii")
+        arguments += ["--config", str(file)]
+    with _process(*arguments) as pid:
         yield pid
 
 
