@@ -89,7 +89,12 @@ def test_a_domain_is_created_and_left_paused(host: testing.Host) -> None:
         assert b"(name web)" in made.body
         assert (await old.xend.call("domain_info", "web")).state is DomainState.PAUSED
         assert await old.names("halted") == b"()"
+        disks = await old.xend.call("block_devices", "web")
+        assert [disk.connected for disk in disks] == [False]
+        assert (await old.op("wait_for_devices")).status == 202  # as its clients do before they unpause it
         assert (await old.op("unpause")).status == 200
+        assert (await old.op("wait_for_devices")).status == 202
+        assert [disk.connected for disk in await old.xend.call("block_devices", "web")] == [True]
         again = await old.post("/xend/domain", "create", config=CONFIG)
         assert (again.status, again.reason) == (500, "Request failed: create")
         assert "web" in error(again)
