@@ -420,8 +420,23 @@ _WORDS = (
     "file:/images/web mode w mac bridge xenbr0 on_crash -1 99999999999 '' domain"
 )
 _ATOMS = st.sampled_from(_WORDS.split())
-_TREES = st.recursive(
-    _ATOMS, lambda inner: st.lists(inner, max_size=5).map(lambda of: f"({' '.join(of)})"), max_leaves=20
+_TREES: st.SearchStrategy[str] = st.deferred(
+    lambda: _ATOMS | st.lists(_TREES, max_size=5).map(lambda of: f"({' '.join(of)})")
+)
+
+
+_KNOWN = (
+    "name memory maxmem vcpus vcpu_avail cpus uuid on_crash on_xend_start bootloader cpu_weight image device"
+)
+_KEYS = st.sampled_from(_KNOWN.split())
+_PAIRS = st.lists(st.tuples(_KEYS, _TREES).map(lambda pair: f"({pair[0]} {pair[1]})"), max_size=4).map(
+    " ".join
+)
+_NEARLY = st.one_of(
+    _PAIRS.map(lambda more: f"(vm (name other) (memory 8) (image (linux (kernel /boot/vmlinuz))) {more})"),
+    _PAIRS.map(lambda more: f"(vm {more} (name other) (memory 8) (image (linux (kernel /boot/vmlinuz))))"),
+    _TREES.map(lambda tree: f"(vbd (dev xvdb) (uname file:/images/b) (mode w) {tree})"),
+    _TREES.map(lambda tree: f"(vif {tree})"),
 )
 
 
@@ -429,7 +444,9 @@ def test_any_body_is_answered(host: testing.Host) -> None:
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(
-            st.tuples(st.sampled_from(["create", "new", "device_create", "device_configure"]), _TREES),
+            st.tuples(
+                st.sampled_from(["create", "new", "device_create", "device_configure"]), _TREES | _NEARLY
+            ),
             max_size=20,
         )
     )
