@@ -254,6 +254,9 @@ def test_a_domain_that_is_saved_to_go_on_later_is_not_deleted(host: testing.Host
         await old.post("/xend/domain", "new", config=CONFIG)
         await old.op("start")
         await old.xend.done("managed_save", "web")
+        assert [await old.names(state) for state in ("halted", "suspended")] == [b"()", b"(web)"]
+        for target in ("/xend/domain/web", "/xend/domain?state=suspended&detail=1"):
+            assert b"(status 3)" in (await old.get(target)).body
         refused = await old.op("delete")
         assert refused.status == 500
         assert "saved state" in error(refused)
