@@ -89,7 +89,12 @@ def test_a_domain_is_created_and_left_paused(host: testing.Host) -> None:
         assert b"(name web)" in made.body
         assert (await old.xend.call("domain_info", "web")).state is DomainState.PAUSED
         assert await old.names("halted") == b"()"
+        disks = await old.xend.call("block_devices", "web")
+        assert [disk.connected for disk in disks] == [False]
+        assert (await old.op("wait_for_devices")).status == 202  # as its clients do before they unpause it
         assert (await old.op("unpause")).status == 200
+        assert (await old.op("wait_for_devices")).status == 202
+        assert [disk.connected for disk in await old.xend.call("block_devices", "web")] == [True]
         again = await old.post("/xend/domain", "create", config=CONFIG)
         assert (again.status, again.reason) == (500, "Request failed: create")
         assert "web" in error(again)
@@ -249,6 +254,9 @@ def test_a_domain_that_is_saved_to_go_on_later_is_not_deleted(host: testing.Host
         await old.post("/xend/domain", "new", config=CONFIG)
         await old.op("start")
         await old.xend.done("managed_save", "web")
+        assert [await old.names(state) for state in ("halted", "suspended")] == [b"()", b"(web)"]
+        for target in ("/xend/domain/web", "/xend/domain?state=suspended&detail=1"):
+            assert b"(status 3)" in (await old.get(target)).body
         refused = await old.op("delete")
         assert refused.status == 500
         assert "saved state" in error(refused)
@@ -415,8 +423,23 @@ _WORDS = (
     "file:/images/web mode w mac bridge xenbr0 on_crash -1 99999999999 '' domain"
 )
 _ATOMS = st.sampled_from(_WORDS.split())
-_TREES = st.recursive(
-    _ATOMS, lambda inner: st.lists(inner, max_size=5).map(lambda of: f"({' '.join(of)})"), max_leaves=20
+_TREES: st.SearchStrategy[str] = st.deferred(
+    lambda: _ATOMS | st.lists(_TREES, max_size=5).map(lambda of: f"({' '.join(of)})")
+)
+
+
+_KNOWN = (
+    "name memory maxmem vcpus vcpu_avail cpus uuid on_crash on_xend_start bootloader cpu_weight image device"
+)
+_KEYS = st.sampled_from(_KNOWN.split())
+_PAIRS = st.lists(st.tuples(_KEYS, _TREES).map(lambda pair: f"({pair[0]} {pair[1]})"), max_size=4).map(
+    " ".join
+)
+_NEARLY = st.one_of(
+    _PAIRS.map(lambda more: f"(vm (name other) (memory 8) (image (linux (kernel /boot/vmlinuz))) {more})"),
+    _PAIRS.map(lambda more: f"(vm {more} (name other) (memory 8) (image (linux (kernel /boot/vmlinuz))))"),
+    _TREES.map(lambda tree: f"(vbd (dev xvdb) (uname file:/images/b) (mode w) {tree})"),
+    _TREES.map(lambda tree: f"(vif {tree})"),
 )
 
 
@@ -424,7 +447,9 @@ def test_any_body_is_answered(host: testing.Host) -> None:
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(
-            st.tuples(st.sampled_from(["create", "new", "device_create", "device_configure"]), _TREES),
+            st.tuples(
+                st.sampled_from(["create", "new", "device_create", "device_configure"]), _TREES | _NEARLY
+            ),
             max_size=20,
         )
     )

@@ -23,6 +23,9 @@ from purevirt.wire.xenstore.disknames import disk_number
 
 __all__ = ["device_configure", "device_create", "device_destroy", "devices"]
 
+_PATIENCE = 100.0
+"""How long, in seconds, a script of Domain 0 and a guest may take over a device, as in xend."""
+
 _Items = tuple[Any, ...]
 _Live = BlockDevice | Interface
 
@@ -178,7 +181,7 @@ async def _change(
     context: Context, info: DomainInfo, operation: str, arguments: dict[str, object]
 ) -> AttachedDevice | None:
     """Have the running domain's device changed."""
-    return cast("AttachedDevice | None", await context.reads.call(operation, info.ref, arguments))
+    return cast("AttachedDevice | None", await context.reads.call(operation, info.ref, arguments, _PATIENCE))
 
 
 async def _found(context: Context, info: DomainInfo, field: str, dev: str) -> _Live:

@@ -18,8 +18,10 @@ from purevirt.wire import sxp
 
 __all__ = ["get_domain", "get_domains", "post_domain", "post_domains"]
 
+_RESTING = frozenset((0, 3))
+"""The states, by xend's number, in which a domain may be that does not run."""
+
 # xend's names for states, by its number; "unknown" has whatever has no name of its own.
-_HALTED = 0
 _STATES: dict[str, tuple[int, ...]] = {
     "halted": (0,),
     "paused": (1,),
@@ -47,8 +49,9 @@ async def _listing(context: Context, *, detail: bool) -> Answer:
     )  # a state that xend does not know selects nothing
     reads, halted = context.reads, context.halted
     infos = await reads.domains()
-    known = await halted.definitions(reads) if detail or _HALTED in wanted else {}
-    if _HALTED in wanted:
+    resting = not _RESTING.isdisjoint(wanted)
+    known = await halted.definitions(reads) if detail or resting else {}
+    if resting:
         infos = [*infos, *halted_domains(known.values(), infos)]
     chosen = sorted((info for info in infos if status(info) in wanted), key=_order)
     names = tuple(map(domain_name, chosen))

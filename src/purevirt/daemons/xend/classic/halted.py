@@ -1,5 +1,5 @@
-"""Domains that are defined: those that do not run, which xend showed among the others (state "halted"), and what the
-definitions of those that do run say of them.
+"""Domains that are defined: those that do not run, which xend showed among the others ("halted", "suspended"), and
+what the definitions of those that do run say of them.
 
 A definition's text is read again when its revision has changed. What it says is kept until it is gone, so that a
 listing of a thousand halted domains costs one call.
@@ -16,7 +16,7 @@ from purevirt.drivers.xen.inactive import info_of
 from purevirt.errors import NoSuchDomain, Unsupported
 from purevirt.formats import conversion
 from purevirt.formats.xend_sxpr import XendDomain, vm
-from purevirt.model import Definition, DomainInfo, DomainRef
+from purevirt.model import Definition, DomainInfo, DomainRef, DomainState
 from purevirt.model.definitions import DefinitionText
 
 __all__ = ["Halted", "described", "halted_domains"]
@@ -25,7 +25,13 @@ __all__ = ["Halted", "described", "halted_domains"]
 def halted_domains(definitions: Iterable[Definition], infos: Iterable[DomainInfo]) -> list[DomainInfo]:
     """Those of the defined domains that are not among the `infos`, or are there only to be torn down."""
     there = {info.handle for info in infos if "d" not in (info.flags or "")}
-    return [info_of(known) for known in definitions if known.handle not in there]
+    resting = [known for known in definitions if known.handle not in there]
+    return [info_of(known)._replace(state=_state(known)) for known in resting]
+
+
+def _state(known: Definition) -> DomainState:
+    """One that was saved to go on later was suspended to xend."""
+    return DomainState.PMSUSPENDED if known.managed_save else DomainState.SHUTOFF
 
 
 class Halted:
@@ -61,7 +67,10 @@ class Halted:
             document = conversion.parse(text.text, text.format, file="definition")
             shown = vm.halted(document.description._replace(uuid=known.uuid))
             self._kept[known.handle] = text.revision, shown
-        return shown._replace(on_xend_start="start" if known.autostart else "ignore")
+        return shown._replace(
+            info=shown.info._replace(state=_state(known)),
+            on_xend_start="start" if known.autostart else "ignore",
+        )
 
     async def one(self, reads: Reads, info: DomainInfo) -> XendDomain:
         """Everything of a domain that does not run. NoSuchDomain."""
