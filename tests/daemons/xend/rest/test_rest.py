@@ -17,8 +17,8 @@ from purevirt import testing
 from purevirt.daemons.xend import logs
 from purevirt.daemons.xend.operations import OPERATIONS
 from purevirt.daemons.xend.rest.parameters import names_in, parameters
+from purevirt.daemons.xend.rest.requests import LONGEST_BODY
 from purevirt.daemons.xend.rest.routes import ELSEWHERE, ROUTES, Route
-from purevirt.daemons.xend.rpc import LONGEST_BODY
 from purevirt.errors import ConnectError
 from purevirt.model import Role
 from tests.daemons.xend.managed.machine import UUID_TEXT, WEB, daemon, there
