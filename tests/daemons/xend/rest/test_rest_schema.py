@@ -50,7 +50,7 @@ def client() -> Iterator[httpx.Client]:
 
 
 def _send(client: httpx.Client, case: Any) -> httpx.Response:
-    prepared = requests.Request(**case.as_transport_kwargs(base_url="http://xend")).prepare()
+    prepared: Any = requests.Request(**case.as_transport_kwargs(base_url="http://xend")).prepare()
     return client.request(
         str(prepared.method), str(prepared.url), headers=dict(prepared.headers), content=prepared.body
     )
