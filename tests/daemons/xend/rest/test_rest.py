@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -16,9 +18,10 @@ import pytest
 from purevirt import testing
 from purevirt.daemons.xend import logs
 from purevirt.daemons.xend.operations import OPERATIONS
+from purevirt.daemons.xend.rest import requests, server
 from purevirt.daemons.xend.rest.parameters import names_in, parameters
+from purevirt.daemons.xend.rest.requests import LONGEST_BODY
 from purevirt.daemons.xend.rest.routes import ELSEWHERE, ROUTES, Route
-from purevirt.daemons.xend.rpc import LONGEST_BODY
 from purevirt.errors import ConnectError
 from purevirt.model import Role
 from tests.daemons.xend.managed.machine import UUID_TEXT, WEB, daemon, there
@@ -303,8 +306,6 @@ def test_over_tcp_there_are_only_readers_and_known_hosts() -> None:
 
 
 def test_without_the_extra_all_else_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     for name in [name for name in sys.modules if name.startswith("purevirt.daemons.xend.rest.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "starlette.applications", None)
@@ -319,6 +320,55 @@ def test_without_the_extra_all_else_works(monkeypatch: pytest.MonkeyPatch) -> No
                     pass
 
     asyncio.run(main())
+
+
+def test_starlette_is_loaded_only_for_rest() -> None:
+    """Its table, its document and everything else do without."""
+    code = """
+import sys
+import purevirt.daemons.xend.service, purevirt.daemons.xend.process, purevirt.daemons.xend.rest.openapi
+print(*{"starlette", "uvicorn", "anyio"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_slow_clients_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(rest: Rest) -> None:
+        monkeypatch.setattr(server, "HEAD_TIMEOUT", 0.01)
+        reader, writer = await asyncio.open_unix_connection(rest.path)
+        writer.write(b"GET /api/v1/host HTT")
+        assert await reader.read() == b""
+        writer.close()
+        monkeypatch.undo()
+        monkeypatch.setattr(requests, "BODY_TIMEOUT", 0.01)
+        reader, writer = await asyncio.open_unix_connection(rest.path)
+        writer.write(b"POST /api/v1/definitions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+        writer.write(b"Content-Length: 9\r\n\r\n{")
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+    on(work)
+
+
+def test_nobody_opens_too_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS", 4)
+
+    async def work(rest: Rest) -> None:
+        writers = [(await asyncio.open_unix_connection(rest.path))[1] for _ in range(2)]
+        reader, writer = await asyncio.open_unix_connection(rest.path)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(body)["error"]["message"] == "too many connections are open"
+        served = rest.xend.service.rest
+        assert served is not None
+        for one in (*writers, writer):
+            one.close()
+        while served.connections:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0)
+        assert (await rest.get("/whoami"))["role"] == "operator"
+
+    on(work, role=Role.OPERATOR)
 
 
 def test_clients_that_go_away_are_forgotten() -> None:

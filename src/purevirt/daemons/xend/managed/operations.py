@@ -1,5 +1,5 @@
-"""The operations on definitions, on domains that are made or leave, and on jobs, as a table: what a caller may ask, and of
-whom. `definition_calls` and `domain_calls` carry them out.
+"""The operations on definitions, on domains that are made or leave, and on jobs, as a table: what a caller may ask, and
+of whom. `definition_calls` and `domain_calls` carry them out.
 
 They find the domain's lock, and the database, themselves: `Operation.alone`.
 """

@@ -9,11 +9,13 @@ from starlette.requests import ClientDisconnect, Request
 
 from purevirt.daemons.xend.rest.answers import Refused
 from purevirt.daemons.xend.rest.parameters import Parameter, domain_of, from_text
-from purevirt.daemons.xend.rpc import LONGEST_BODY
 from purevirt.errors import Closed, InvalidConfig
 from purevirt.model import Caller, DomainRef
 
-__all__ = ["arguments_of", "caller_of", "disconnected", "target_of"]
+__all__ = ["LONGEST_BODY", "arguments_of", "caller_of", "disconnected", "target_of"]
+
+LONGEST_BODY = 1 << 19
+"""Bytes of a request's body: the longest text, with every letter of it escaped."""
 
 BODY_TIMEOUT = 30.0
 """Seconds for a request's body."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -33,6 +34,9 @@ HEAD_TIMEOUT = 20.0
 """Seconds for a request's head, from connecting or from the answer before it."""
 
 _LONGEST_HEAD = 1 << 16
+
+_http = logging.getLogger(f"{__name__}.http")
+_http.setLevel(logging.ERROR)  # what anybody can send is no reason for a line
 
 Identify = Callable[[socket.socket], Caller]
 
@@ -121,6 +125,7 @@ class _Connection(H11Protocol):
         users: Counter[int],
     ) -> None:
         super().__init__(config, server_state, app_state, loop)
+        self.logger = _http
         self._identify = identify
         self._users = users
         self._uid: int | None = None
@@ -163,6 +168,10 @@ class _Connection(H11Protocol):
         idle = self.cycle is None or self.cycle.response_complete
         if idle and self._head is None and not self.transport.is_closing():
             self._head = self.loop.call_later(self.timeout_keep_alive + HEAD_TIMEOUT, self._late)
+
+    def _should_upgrade(self) -> bool:
+        """There is nothing to upgrade to; the request is answered as it is."""
+        return False
 
     def _late(self) -> None:
         self._head = None
