@@ -1,8 +1,8 @@
 """Create a domain until it runs, beside `xl create`. Runs in Domain 0, started by `benchmarks.lab`.
 
-The same Linux guest with a disk and a network interface; it is destroyed again before the next, which is not counted. For
-`xl` that is the whole command, since there is no other way; purevirt's job is measured over an open connection, and as a
-command.
+The same Linux guest with a disk and a network interface; it is destroyed again before the next, which is not counted.
+For `xl` that is the whole command, since there is no other way; purevirt's job is measured over an open connection, and
+as a command.
 """
 
 from __future__ import annotations

@@ -23,7 +23,15 @@ import lab
 from lab.checkout import ENVIRONMENT
 
 COUNT = 50
-MODULES = ("listing", "listing_read_only", "listing_process", "changes", "changes_process", "devices", "creating")
+MODULES = (
+    "listing",
+    "listing_read_only",
+    "listing_process",
+    "changes",
+    "changes_process",
+    "devices",
+    "creating",
+)
 _WAIT = 'until grep -q ready "$1"; do kill -0 "$2"; sleep 0.2; done'
 
 
