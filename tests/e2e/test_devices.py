@@ -165,6 +165,7 @@ def test_what_cannot_be_leaves_nothing_behind(dom0: lab.Host, guest: int) -> Non
 
 def test_a_guest_that_never_answers_gets_no_disk(dom0: lab.Host) -> None:
     (mini,) = dom0.create_mini_guests(1, paused=False, prefix="dev-mini")
+    dom0.shell(f"mkdir -p $(dirname {OTHER}); truncate -s 16M {OTHER}")
     try:
         before = store_paths(dom0)
         status, words = failing(dom0, "attach-disk", mini, OTHER, "xvda", "--timeout", "6")
