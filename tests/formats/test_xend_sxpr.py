@@ -118,6 +118,7 @@ def test_a_domain_that_xend_did_not_make_is_shown_without_what_nobody_knows() ->
     ("source", "format_", "backend", "uname"),
     [
         ("/dev/vg/lv", "raw", "phy", "phy:/dev/vg/lv"),
+        ("/a.img", "raw", "phy", "file:/a.img"),  # xl's script puts a loop device in front of it
         ("/a.img", "raw", "qdisk", "file:/a.img"),
         ("/a.img", None, "qdisk", "file:/a.img"),
         ("/a.qcow2", "qcow2", "qdisk", "tap:qcow2:/a.qcow2"),

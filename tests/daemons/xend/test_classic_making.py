@@ -17,7 +17,7 @@ from purevirt import testing
 from purevirt.channels.files import HostFiles
 from purevirt.daemons.xend.classic import ClassicFace
 from purevirt.daemons.xend.http import Request, Response
-from purevirt.errors import Conflict
+from purevirt.errors import Conflict, NoSuchDomain
 from purevirt.formats.xend_sxpr import vm
 from purevirt.model import Definition, DomainState, DomainType, Job, JobKind, JobState, Role
 from purevirt.model.access import Caller
@@ -326,6 +326,16 @@ def test_a_domain_that_is_being_torn_down_hides_no_definition() -> None:
 
 def _ended() -> Job:
     return Job(1, JobKind.START, UUID(UUID_TEXT), "web", JobState.DONE, 1, 0.0)
+
+
+def test_a_domain_that_is_deleted_meanwhile_is_not_changed() -> None:
+    double = Double([], definitions=[web()], texts={"web": VM})
+    double.failing["definition_text"] = NoSuchDomain("the Xen daemon has no definition of domain web")
+    config = urlencode({"config": "(vbd (dev xvdb) (uname file:/b))"})
+    for asking in (f"op=device_create&{config}", "op=set_vcpus&vcpus=2"):
+        (answer,) = asked(double, Request("POST", f"/xend/domain/web?{asking}", (), b"", ADMIN))
+        assert (answer.status, "no definition of domain web" in error(answer)) == (500, True)
+    assert double.changes == []
 
 
 def test_whoever_was_slower_at_changing_a_definition_is_told() -> None:

@@ -176,7 +176,8 @@ def disk(device: BlockDevice) -> XendDevice:
     settings: list[tuple[str, sxp.Value]] = [("dev", f"{device.target}:{device.device}")]
     if device.source:
         phy = device.backend == "phy"
-        settings.append(("uname", uname(device.source, None if phy else device.format, device=phy)))
+        block = phy and device.source.startswith("/dev/")  # the kernel's backend serves files as well
+        settings.append(("uname", uname(device.source, None if phy else device.format, device=block)))
     settings += [("mode", "r" if device.read_only else "w"), ("backend", device.backend_domid)]
     return XendDevice("vbd", tuple(settings))
 

@@ -29,11 +29,16 @@ class Draft(NamedTuple):
 
 
 async def draft(context: Context, info: DomainInfo, change: Change) -> Draft | None:
-    """None: the domain is not defined. Passwords stay what they are, whether or not this caller may see them."""
+    """None: the domain runs, and is not defined. Passwords stay what they are, whether or not this caller may see them.
+
+    NoSuchDomain: it does not run, and was deleted meanwhile.
+    """
     secrets = {"security_info": context.reads.caller.role >= Role.ADMIN}
     try:
         known = cast(DefinitionText, await context.reads.call("definition_text", info.ref, secrets))
     except NoSuchDomain:
+        if info.domid is None:
+            raise
         return None
     await asyncio.sleep(0)
     document = conversion.parse(known.text, known.format, file="definition")
@@ -48,8 +53,5 @@ async def write(context: Context, draft: Draft | None) -> None:
 
 
 async def edit(context: Context, info: DomainInfo, change: Change) -> None:
-    """Change the definition of a domain, which it must have. NoSuchDomain."""
-    made = await draft(context, info, change)
-    if made is None:
-        raise NoSuchDomain(f"domain {info.name} is not defined", domain=info.name)
-    await write(context, made)
+    """Change the definition of a domain that does not run. NoSuchDomain."""
+    await write(context, await draft(context, info, change))
