@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ import pytest
 
 from purevirt import testing
 from purevirt.daemons.xend import logs
+from purevirt.daemons.xend import rest as rest_package
 from purevirt.daemons.xend.operations import OPERATIONS
 from purevirt.daemons.xend.rest import requests, server
 from purevirt.daemons.xend.rest.parameters import names_in, parameters
@@ -329,7 +331,14 @@ import sys
 import purevirt.daemons.xend.service, purevirt.daemons.xend.process, purevirt.daemons.xend.rest.openapi
 print(*{"starlette", "uvicorn", "anyio"} & set(sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    sources = str(Path(rest_package.__file__).parents[4])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": sources, "PATH": "/usr/bin:/bin"},
+    )
     assert done.stdout.strip() == ""
 
 
