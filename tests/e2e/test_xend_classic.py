@@ -6,13 +6,15 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 import lab
+from lab.guests import KERNEL, MINI_KERNEL, RAMDISK
 from purevirt.wire import sxp
 
-from .daemon import SOCKET, xl_row
+from .daemon import SOCKET, store_paths, xl_row
 
 pytestmark = pytest.mark.usefixtures("xend")
 
@@ -59,6 +61,88 @@ def test_an_old_client_sees_and_pauses_a_guest_of_xls(dom0: lab.Host, mini: str)
     ((status, _, _),) = ask(dom0, ("POST", f"/xend/domain/{mini}", "op=unpause"), path=SOCKET)
     assert status == 200
     assert "p" not in xl_row(dom0, mini)[3]
+
+
+LINUX = (
+    "(vm (name classic-linux) (memory 96) (vcpus 1) (uuid 7d1c2a52-3c1b-4b57-9b55-6f2f4d0e8a11) (on_crash preserve)"
+    f" (image (linux (kernel {KERNEL}) (ramdisk {RAMDISK})"
+    " (args 'console=hvc0 quiet loglevel=3 mitigations=off random.trust_cpu=on'))))"
+)
+MINI = f"(vm (name classic-made) (memory 4) (image (linux (kernel {MINI_KERNEL}))))"
+IMAGE = "/var/lib/xen/images/classic.img"
+DISK = f"(vbd (uname file:{IMAGE}) (dev xvdb) (mode w))"
+
+
+def form(op: str, **arguments: object) -> str:
+    return urlencode({"op": op, **arguments})
+
+
+def test_an_old_client_creates_a_guest_paused_and_has_it_go_on(dom0: lab.Host) -> None:
+    before = store_paths(dom0)
+    try:
+        ((status, reason, text),) = ask(dom0, ("POST", "/xend/domain", form("create", config=MINI)))
+        assert (status, reason) == (201, "created"), text
+        made = sxp.parse_one(text.encode())
+        domid, memory, _, state, _ = xl_row(dom0, "classic-made")
+        assert (sxp.value(made, "domid"), sxp.value(made, "memory"), state) == (domid, memory, "--p---")
+        assert sxp.value(made, "image", "linux", "kernel") == MINI_KERNEL
+        target = "/xend/domain/classic-made"
+        again, unpaused = ask(
+            dom0,
+            ("POST", "/xend/domain", form("create", config=MINI)),
+            ("POST", target, form("unpause")),
+        )
+        assert (again[0], again[1], unpaused[0]) == (500, "Request failed: create", 200)
+        assert "p" not in xl_row(dom0, "classic-made")[3]
+        assert "xl create" not in dom0.run(["ps", "ax"]).stdout
+        ((status, _, text),) = ask(dom0, ("POST", target, form("destroy")))
+        assert status == 202, text
+        assert store_paths(dom0) == before
+    finally:
+        dom0.run(["xl", "destroy", "classic-made"], check=False)
+
+
+def test_an_old_client_keeps_a_guest_with_a_disk_and_saves_it(dom0: lab.Host) -> None:
+    dom0.shell(f"mkdir -p /var/lib/xen/images /var/lib/xen/save; truncate -s 16M {IMAGE}")
+    before = store_paths(dom0)
+    target, saved = "/xend/domain/classic-linux", "/var/lib/xen/save/classic-linux"
+    try:
+        new, halted, started = ask(
+            dom0,
+            ("POST", "/xend/domain", form("new", config=LINUX)),
+            ("GET", "/xend/domain?state=halted", None),
+            ("POST", target, form("start", paused=0)),
+        )
+        assert (new[0], halted[2], started[0]) == (200, "(classic-linux)", 202), (new, started)
+        dom0.wait_for_guest("classic-linux")
+        made, disks, gone = ask(
+            dom0,
+            ("POST", target, form("device_create", config=DISK)),
+            ("POST", target, form("devices", type="vbd")),
+            ("POST", target, form("device_destroy", type="vbd", dev="xvdb", force=0, rm_cfg=1)),
+        )
+        assert made[0] == 200, made
+        assert disks[2] == f"((51728 (vbd (dev xvdb:disk) (uname file:{IMAGE}) (mode w) (backend 0))))"
+        assert gone == [200, "OK", ""]
+        left, halted, back = ask(
+            dom0,
+            ("POST", target, form("save", file=saved)),
+            ("GET", "/xend/domain?state=halted", None),
+            ("POST", "/xend/domain", form("restore", file=saved)),
+        )
+        assert (left[0], halted[2], back[0]) == (202, "(classic-linux)", 201), (left, back)
+        assert xl_row(dom0, "classic-linux")[1] == "96"
+        destroyed, deleted, missing = ask(
+            dom0,
+            ("POST", target, form("destroy")),
+            ("POST", target, form("delete")),
+            ("GET", target, None),
+        )
+        assert (destroyed[0], deleted[0], missing[0]) == (202, 202, 404)
+        assert store_paths(dom0) == before
+    finally:
+        dom0.run(["xl", "destroy", "classic-linux"], check=False)
+        dom0.run(["rm", "-f", saved, IMAGE])
 
 
 def test_the_node_is_xl_infos(dom0: lab.Host) -> None:
