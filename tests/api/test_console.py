@@ -11,7 +11,7 @@ import pytest
 
 import purevirt
 from purevirt import testing
-from purevirt.errors import Closed, NoSuchDevice, ReadOnly, WrongState
+from purevirt.errors import Closed, NoSuchDevice, ReadOnly, RemoteProtocolError, Timeout, WrongState
 
 PATIENCE = 20.0
 
@@ -66,6 +66,46 @@ def test_asyncio_reads_and_writes_at_once(host: testing.Host) -> None:
                     await waiting
 
     asyncio.run(work())
+
+
+def fill(console: purevirt.Console) -> None:
+    while True:
+        console.write(b"#" * 10000, timeout=0.5)
+
+
+def test_a_paused_guest_takes_only_what_its_terminal_holds(web: purevirt.Domain) -> None:
+    web.suspend()
+    with web.console() as console:
+        with pytest.raises(Timeout, match=r"did not take the last \d+ bytes within 0.5 s"):
+            fill(console)
+        assert console.send(b"x") == 0
+        web.resume()
+        console.write(b"x", timeout=PATIENCE)
+
+
+def test_the_first_console_is_the_serial_port_that_qemu_serves(
+    host: testing.Host, web: purevirt.Domain
+) -> None:
+    master, slave = os.openpty()
+    home = f"/local/domain/{web.id()}"
+    with purevirt.store.open(root=host.root) as store:
+        store.write(f"{home}/serial/0/tty", os.ttyname(slave))
+        with web.console() as console:
+            assert console.path == os.ttyname(slave)
+        with web.console("console0") as console:
+            assert console.path == store.read(f"{home}/console/tty")
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.parametrize("named", ["/dev/zero", "/dev/tty", "/dev/pts/../zero", "/dev/pts/1\n", "x"])
+def test_a_guest_has_nothing_but_a_pseudo_terminal_opened(
+    host: testing.Host, web: purevirt.Domain, named: str
+) -> None:
+    with purevirt.store.open(root=host.root) as store:
+        store.write(f"/local/domain/{web.id()}/device/console/1/tty", named)
+    with pytest.raises(RemoteProtocolError, match="names no pseudo-terminal"):
+        web.console("console1")
 
 
 def test_two_do_not_read_one_console_unless_forced(web: purevirt.Domain) -> None:

@@ -68,6 +68,17 @@ def test_typing_and_the_escape_key(host: testing.Host) -> None:
     assert seat.seen.startswith(b"Connected to domain 'web'\r\n")
 
 
+def test_the_escape_key_works_at_a_guest_that_takes_nothing(host: testing.Host) -> None:
+    with purevirt.open(host.uri) as connection:
+        connection.lookup_by_name("web").suspend()
+    seat = Seat(host, "web")
+    seat.until(b"up\r\n")
+    for _ in range(400):  # more than terminals and rings hold
+        seat.type(b"x" * 500)
+    seat.type(b"\x1d")
+    assert seat.end() == 0
+
+
 def test_the_domain_stops(host: testing.Host) -> None:
     seat = Seat(host, "web")
     seat.until(b"up\r\n")

@@ -70,6 +70,9 @@ class ConsoleStream(Protocol):
     async def read(self, timeout: float | None) -> bytes | None:
         """What was printed; b"" at the end, None if nothing comes within `timeout` seconds (None: wait for ever)."""
 
+    def send(self, data: bytes) -> int:
+        """Type what is taken at once; how many bytes. Closed: the console has ended."""
+
     async def write(self, data: bytes, timeout: float | None) -> None:
         """Type. Timeout: it was not taken in time. Closed: the console has ended."""
 

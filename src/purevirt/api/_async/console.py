@@ -40,6 +40,11 @@ class AsyncConsole:
         `timeout` seconds (None: wait for ever), b"" when the console has ended. Closed after `close()`."""
         return await self._stream.read(timeout)
 
+    def send(self, data: bytes) -> int:
+        """Type what the guest takes at once, without waiting; how many bytes, 0 if none. Closed: the console has
+        ended, or after `close()`."""
+        return self._stream.send(data)
+
     async def write(self, data: bytes, *, timeout: float | None = None) -> None:
         """Type. Timeout: the guest did not take all of it in time (None: wait for ever). Closed: the console has
         ended, or after `close()`."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from purevirt.channels.console.terminal import Terminal
-from purevirt.channels.console.transport import closed, write_timed_out
+from purevirt.channels.console.transport import closed, sent_at_once, write_timed_out
 
 __all__ = ["AsyncioTransport"]
 
@@ -42,18 +42,18 @@ class AsyncioTransport:
             if not await self._ready(self._loop.add_reader, self._loop.remove_reader, deadline):
                 return None
 
+    def send(self, data: bytes) -> int:
+        self._check()
+        return sent_at_once(self._terminal, data)
+
     async def write(self, data: bytes, timeout: float | None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
         left = memoryview(data)
         while left:
             self._check()
-            try:
-                left = left[self._terminal.send(left) :]
+            if sent := sent_at_once(self._terminal, left):
+                left = left[sent:]
                 continue
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                raise closed(self.path, ended=True) from error
             if not await self._ready(self._loop.add_writer, self._loop.remove_writer, deadline):
                 raise write_timed_out(self.path, len(left), timeout)
 

@@ -7,7 +7,7 @@ import select
 import time
 
 from purevirt.channels.console.terminal import Terminal
-from purevirt.channels.console.transport import closed, write_timed_out
+from purevirt.channels.console.transport import closed, sent_at_once, write_timed_out
 
 __all__ = ["BlockingTransport"]
 
@@ -41,18 +41,17 @@ class BlockingTransport:
                 continue
         return None
 
+    def send(self, data: bytes) -> int:
+        self._check()
+        return sent_at_once(self._terminal, data)
+
     async def write(self, data: bytes, timeout: float | None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
         left = memoryview(data)
         while left:
             if not self._wait(select.POLLOUT, deadline):
                 raise write_timed_out(self.path, len(left), timeout)
-            try:
-                left = left[self._terminal.send(left) :]
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise closed(self.path, ended=True) from error
+            left = left[sent_at_once(self._terminal, left) :]
 
     def _wait(self, events: int, deadline: float | None) -> bool:
         """Whether it is ready; False at the deadline. Closed: meanwhile, or before."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from purevirt._typing import Protocol
+from purevirt._typing import TYPE_CHECKING, Protocol
 from purevirt.errors import Closed, Timeout
 
-__all__ = ["CHANNEL", "Transport", "closed", "write_timed_out"]
+if TYPE_CHECKING:
+    from purevirt.channels.console.terminal import Terminal
+
+__all__ = ["CHANNEL", "Transport", "closed", "sent_at_once", "write_timed_out"]
 
 CHANNEL = "console"
 
@@ -28,6 +31,9 @@ class Transport(Protocol):
         """What the guest has printed, as soon as there is anything; b"" when the terminal has ended; None if nothing
         comes within `timeout` seconds (None: wait for ever). Closed after `close()`."""
 
+    def send(self, data: bytes) -> int:
+        """Type what the terminal takes at once; how many bytes, 0 if none. Closed: as for `write`."""
+
     async def write(self, data: bytes, timeout: float | None) -> None:
         """Type. Timeout: the terminal did not take all of it in time. Closed: it has ended, or after `close()`."""
 
@@ -38,6 +44,16 @@ class Transport(Protocol):
 def closed(path: str, *, ended: bool = False) -> Closed:
     why = "has ended: the domain or its console daemon is gone" if ended else "was closed"
     return Closed(f"the console at {path} {why}", operation="console", channel=CHANNEL, path=path)
+
+
+def sent_at_once(terminal: Terminal, data: bytes | memoryview) -> int:
+    """How many bytes of it the terminal has taken, without waiting. Closed: it has ended."""
+    try:
+        return terminal.send(data)
+    except BlockingIOError:
+        return 0
+    except OSError as error:
+        raise closed(terminal.path, ended=True) from error
 
 
 def write_timed_out(path: str, left: int, timeout: float | None) -> Timeout:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LOOK = 0.25
 """How often a domain that is to come back is looked for, in seconds."""
+_PENDING = 1 << 16
+"""How many bytes that the guest has not taken yet are kept; what is typed beyond is dropped."""
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -118,19 +120,25 @@ def _is_null() -> bool:
 
 def _talk(opened: purevirt.Console, source: int | None, escape: bytes) -> bool:
     """Until the console ends (True), or the person has enough."""
-    readers = [opened.fileno()] + ([] if source is None else [source])
+    console = opened.fileno()
+    readers = [console] + ([] if source is None else [source])
+    pending = bytearray()
     while True:
-        ready, _, _ = select.select(readers, [], [])
+        # A guest that is paused takes nothing: its console must not wait for it, or the escape key did nothing.
+        ready, _, _ = select.select(readers, [console] if pending else [], [])
+        ended = False
         if source in ready:
             assert source is not None
             typed, found, _ = _typed(source).partition(escape)
-            try:
-                opened.write(typed)
-            except errors.Closed:
-                return True
-            if found:
-                return False
-        if readers[0] in ready:
+            pending += typed[: _PENDING - len(pending)]
+            ended = bool(found)
+        try:
+            del pending[: opened.send(bytes(pending)) if pending else 0]
+        except errors.Closed:
+            return True
+        if ended:
+            return False
+        if console in ready:
             data = opened.read(0)
             if data == b"":
                 return True
@@ -159,8 +167,8 @@ def _lives(found: purevirt.Domain) -> bool:
 
     try:
         return found.state()[0] in (DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED)
-    except errors.NoSuchDomain:
-        return False
+    except (errors.NoSuchDomain, errors.DomainAmbiguous):
+        return False  # or the one before it is still on its way out
 
 
 def _again(
@@ -179,7 +187,7 @@ def _again(
         try:
             if _lives(found):
                 return found.console(device, force=force, timeout=timeout)
-        except (errors.NoSuchDomain, errors.ConnectError, errors.NoSuchDevice):
+        except (errors.NoSuchDomain, errors.ConnectError, errors.NoSuchDevice, errors.Timeout):
             continue  # it is on its way out, or not yet there
 
 

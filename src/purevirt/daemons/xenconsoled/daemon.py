@@ -252,6 +252,8 @@ class ConsoleDaemon:
             console.broken = True
             return
         del console.unsent[:sent]
+        if console.terminal is not None:
+            console.terminal.listen(not console.unsent)
         if text:
             with contextlib.suppress(OSError), open(console.path, "ab") as file:
                 file.write(text)

@@ -31,13 +31,23 @@ class GuestTerminal:
         make_raw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
-        self._loop.add_reader(self._master, self._readable)
+        self._listening = False
+        self.listen(True)
 
     def show(self, text: bytes) -> None:
         """What the guest has printed."""
         self._waiting += text.replace(b"\n", b"\r\n")
         del self._waiting[: max(0, len(self._waiting) - LIMIT)]
         self._flush()
+
+    def listen(self, wanted: bool) -> None:
+        """Whether to read on: what a guest does not take waits in the terminal, and then with whoever types."""
+        if wanted != self._listening and self._master >= 0:
+            self._listening = wanted
+            if wanted:
+                self._loop.add_reader(self._master, self._readable)
+            else:
+                self._loop.remove_reader(self._master)
 
     def close(self) -> None:
         """Hang up: whoever reads it sees it end. Closing twice is no error."""

@@ -8,7 +8,7 @@ import time
 from purevirt._typing import TYPE_CHECKING
 from purevirt.drivers.xen import storepaths as paths
 from purevirt.drivers.xen.connected import Connected, shown
-from purevirt.errors import NoSuchDevice, Timeout
+from purevirt.errors import NoSuchDevice, RemoteProtocolError, Timeout
 
 if TYPE_CHECKING:
     from purevirt.channels.console import Transport
@@ -33,9 +33,17 @@ class Consoles(Connected):
         terminal = await self._terminal(ref, domid, device, _WAIT if timeout is None else timeout)
         return console.dial(console.Terminal.open(terminal, domid, root=self.root, force=force), self._mode)
 
+    async def _node(self, domid: int, device: str | None) -> str:
+        """The node that names the terminal. The first console is the serial port where QEMU serves one, as it is for
+        `xl console`: there an HVM guest's firmware and boot loader speak."""
+        if device is not None:
+            return _path(domid, device)
+        serial = paths.serial_tty(domid, 0)
+        return serial if await self.store.exists(serial) else paths.console_tty(domid)
+
     async def _terminal(self, ref: DomainRef, domid: int, device: str | None, timeout: float) -> str:
         """The terminal's path; waited for where the domain is new, and its daemon has not found it yet."""
-        path = _path(domid, device)
+        path = await self._node(domid, device)
         if domid == 0 or not await self.store.exists(path.rpartition("/")[0]):
             raise NoSuchDevice(
                 f"domain {shown(ref)} has no console {device or 'console0'!r}",
@@ -46,7 +54,7 @@ class Consoles(Connected):
             )
         (known,) = await self.store.read_many([path])
         if known:
-            return known.decode("utf-8", "surrogateescape")
+            return _pty(known, path)
         deadline = time.monotonic() + timeout
         watcher = await self.store.open_watcher()
         try:
@@ -55,7 +63,7 @@ class Consoles(Connected):
                 await watcher.next(max(0.0, deadline - time.monotonic()))
                 (known,) = await self.store.read_many([path])
                 if known:
-                    return known.decode("utf-8", "surrogateescape")
+                    return _pty(known, path)
                 await self._find(ref, "console")  # it may have gone meanwhile
                 if time.monotonic() >= deadline:
                     raise Timeout(
@@ -70,9 +78,20 @@ class Consoles(Connected):
             await watcher.close()
 
 
-def _path(domid: int, device: str | None) -> str:
-    if device is None:
-        return paths.console_tty(domid)
+def _pty(value: bytes, node: str) -> str:
+    """The terminal that a node names. Of a further console's node the guest is an owner, and root opens what it names:
+    so nothing but a pseudo-terminal, which is all that xenconsoled and QEMU make. RemoteProtocolError."""
+    if re.fullmatch(rb"/dev/pts/[0-9]{1,9}", value) is None:
+        raise RemoteProtocolError(
+            f"{node} names no pseudo-terminal: expected /dev/pts/N, got {value[:60]!r}",
+            operation="console",
+            channel="store",
+            path=node,
+        )
+    return value.decode("ascii")
+
+
+def _path(domid: int, device: str) -> str:
     found = re.fullmatch(r"(console|serial)([0-9]{1,4})", device)
     if found is None:
         raise NoSuchDevice(
