@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +118,12 @@ def test_two_do_not_read_one_console_unless_forced(web: purevirt.Domain) -> None
             web.console()
         with web.console(force=True) as second:
             assert second.path == first.path
+            with pytest.raises(Closed, match="another program has taken over"):
+                until(first, b"never printed")
+            first.close()
+            assert second.read(0) != b""
+            with pytest.raises(WrongState):
+                web.console()
     with web.console():
         pass
 
@@ -131,6 +141,51 @@ def test_the_lock_is_the_one_that_xenconsole_takes(host: testing.Host, web: pure
     with pytest.raises(WrongState):
         web.console()
     os.close(fd)
+
+
+def test_a_console_is_taken_from_a_task_that_waits_for_it(host: testing.Host) -> None:
+    async def work() -> None:
+        async with await purevirt.open_async(host.uri) as connection:
+            web = await connection.lookup_by_name("web")
+            async with await web.console() as first:
+                while await first.read(0.05):
+                    pass
+                waiting = asyncio.create_task(first.read())
+                async with await web.console(force=True) as second:
+                    with pytest.raises(Closed, match="another program has taken over"):
+                        await waiting
+                    assert await second.read(0) is None
+
+    asyncio.run(work())
+
+
+HOLDING = """
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(fd, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_an_xenconsole_that_has_it_is_ended(host: testing.Host, web: purevirt.Domain, tmp_path: Path) -> None:
+    path = f"{host.root}/var/lock/xenconsole.{web.id()}"
+    web.console().close()
+    named = tmp_path / "xenconsole"  # what a process is called in /proc
+    named.symlink_to(os.path.realpath(sys.executable))
+    with subprocess.Popen(
+        [named, "-c", HOLDING, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(WrongState):
+            web.console()
+        with web.console(force=True) as console:
+            assert holder.wait(PATIENCE) == -signal.SIGTERM
+            until(console, b"up\r\n")
+            assert console.read(0.6) is None  # by now the lock is ours
+            with pytest.raises(WrongState):
+                web.console()
 
 
 def test_it_ends_with_its_domain(web: purevirt.Domain) -> None:

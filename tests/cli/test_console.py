@@ -87,6 +87,18 @@ def test_the_domain_stops(host: testing.Host) -> None:
     assert seat.end() == 0
 
 
+def test_it_is_taken_over_by_force(host: testing.Host) -> None:
+    first = Seat(host, "web")
+    first.until(b"up\r\n")
+    second = Seat(host, "web", "--force")
+    second.until(b"Escape character")
+    assert first.end() == 5
+    second.type(b"echo mine\r")
+    second.until(b"\r\nmine\r\n")
+    second.type(b"\x1d")
+    assert second.end() == 0
+
+
 def test_a_signal_restores_the_terminal(host: testing.Host) -> None:
     seat = Seat(host, "web", "--escape", "^A")
     seat.until(b"up\r\n")

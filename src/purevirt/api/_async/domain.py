@@ -143,9 +143,11 @@ class AsyncDomain(AsyncLifecycle, AsyncDevices, AsyncChanges):
     ) -> AsyncConsole:
         """Its text console, opened (`virDomainOpenConsole`): the first, or `device`: "console1", "serial0".
 
+        The first is the serial port where QEMU serves one, else the PV console ("console0").
+
         A domain that is new is given `timeout` seconds (None: 10) until its terminal is there. WrongState: another
-        program reads it; with `force` it is read nonetheless, and each gets a part. NoSuchDevice: it has no such
-        console. ReadOnly on a connection that was opened read-only.
+        program reads it; with `force` it is taken from it, where Closed is then raised. NoSuchDevice: it has no
+        such console. ReadOnly on a connection that was opened read-only.
         """
         from purevirt.api._async.console import AsyncConsole
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from purevirt.channels.console.terminal import Terminal
-from purevirt.channels.console.transport import closed, sent_at_once, write_timed_out
+from purevirt.channels.console.transport import check_kept, closed, next_look, sent_at_once, write_timed_out
 
 __all__ = ["AsyncioTransport"]
 
@@ -39,7 +39,9 @@ class AsyncioTransport:
                 return self._terminal.receive()
             except BlockingIOError:
                 pass
-            if not await self._ready(self._loop.add_reader, self._loop.remove_reader, deadline):
+            check_kept(self._terminal)
+            ready = await self._ready(self._loop.add_reader, self._loop.remove_reader, next_look(deadline))
+            if not ready and deadline is not None and time.monotonic() >= deadline:
                 return None
 
     def send(self, data: bytes) -> int:

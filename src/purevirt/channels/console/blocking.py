@@ -7,7 +7,7 @@ import select
 import time
 
 from purevirt.channels.console.terminal import Terminal
-from purevirt.channels.console.transport import closed, sent_at_once, write_timed_out
+from purevirt.channels.console.transport import check_kept, closed, next_look, sent_at_once, write_timed_out
 
 __all__ = ["BlockingTransport"]
 
@@ -34,12 +34,15 @@ class BlockingTransport:
 
     async def read(self, timeout: float | None) -> bytes | None:
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self._wait(select.POLLIN, deadline):
-            try:
-                return self._terminal.receive()
-            except BlockingIOError:
-                continue
-        return None
+        while True:
+            check_kept(self._terminal)
+            if self._wait(select.POLLIN, next_look(deadline)):
+                try:
+                    return self._terminal.receive()
+                except BlockingIOError:
+                    continue
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
 
     def send(self, data: bytes) -> int:
         self._check()

@@ -1,10 +1,14 @@
 """A console's terminal, opened: raw, non-blocking, and not shared with `xl console`.
 
 Two readers of one terminal each get a part of the bytes. So Xen's `xenconsole` takes a lock: flock on
-/var/lock/xenconsole.DOMID, one for all consoles of a domain. A lock is good only if the file is still the one that has
-the name. The same is done here, so either program keeps the other out.
+/var/lock/xenconsole.DOMID, one for all consoles of a domain, whose file it removes when it ends. A lock is good only if
+the file is still the one that has the name. The same is done here, so either program keeps the other out.
 
-Source: what Debian's xenconsole of Xen 4.17 calls (flock, fstat, stat).
+Who takes a console over by force ends an `xenconsole` that has it, by SIGTERM, as a person would. Of anything else it
+removes the lock's file and makes its own: the other, if it is one of us, finds its file gone to another (`kept`) and
+ends. Whatever heeds no lock goes on reading, and gets a part.
+
+Source: the system calls of xenconsole of Xen 4.17.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import signal
 import termios
 
 from purevirt.errors import ConnectError, OperationError, WrongState
@@ -40,14 +45,16 @@ class Terminal:
     def open(cls, path: str, domid: int, *, root: str = "", force: bool = False) -> Terminal:
         """Open it. WrongState: another program reads it, and `force` is not given. ConnectError: it cannot be opened.
 
-        With `force` a lock that somebody holds is passed over: what is printed goes to one of the two.
+        With `force` it is taken from the other.
         """
         lock_path = f"{root}{LOCKS}{domid}"
         lock = _locked(lock_path)
-        if lock is None and not force:
+        if lock is None and force:
+            lock = _taken(lock_path)
+        elif lock is None:
             raise WrongState(
                 f"another program reads the console of domain {domid} (it holds {lock_path}); "
-                "with force it is read beside it, and each gets a part",
+                "with force it is taken from it",
                 operation="console",
                 domain=str(domid),
                 channel="console",
@@ -72,6 +79,15 @@ class Terminal:
 
     def fileno(self) -> int:
         return self._fd
+
+    def kept(self) -> bool:
+        """Whether it has not been taken over; to be asked now and then."""
+        if self._lock is None:
+            self._lock = _locked(
+                self._lock_path
+            )  # an `xenconsole` that was ended has let it go by now, or not yet
+            return True
+        return _has_name(self._lock, self._lock_path) is not False
 
     def receive(self) -> bytes:
         """What is there; b"" when it has ended. BlockingIOError: nothing yet."""
@@ -129,21 +145,61 @@ def _locked(path: str) -> int | None:
             ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(fd), os.stat(path)):
-                return fd
         except BlockingIOError:
             os.close(fd)
             return None
-        except FileNotFoundError:
-            pass  # whoever had it has removed it just now
-        os.close(fd)
+        if _has_name(fd, path):
+            return fd
+        os.close(fd)  # whoever had it has removed it just now
 
 
 def _unlock(path: str, lock: int | None) -> None:
     if lock is not None:
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            if _has_name(lock, path):
+                os.unlink(path)
         os.close(lock)
+
+
+def _has_name(lock: int, path: str) -> bool | None:
+    """Whether this file is the one of that name; None: there is none."""
+    try:
+        return os.path.samestat(os.fstat(lock), os.stat(path))
+    except FileNotFoundError:
+        return None
+
+
+def _taken(path: str) -> int | None:
+    """Take the lock from whoever has it. None: an `xenconsole` that is about to let it go."""
+    try:
+        holder = _holder(path)
+        if holder is not None and _command(holder) == "xenconsole":
+            os.kill(holder, signal.SIGTERM)
+            return None
+        os.unlink(path)
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # it has ended meanwhile
+    return _locked(path)
+
+
+def _holder(path: str) -> int | None:
+    """The process that holds a lock on a file. FileNotFoundError: there is no such file.
+
+    A line of /proc/locks: `1: FLOCK  ADVISORY  WRITE 708 00:19:1234 0 EOF` (Linux, fs/locks.c).
+    """
+    found = os.stat(path)
+    name = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    with open("/proc/locks", encoding="ascii", errors="replace") as file:
+        for line in file:
+            words = line.split()
+            if words[1:2] == ["FLOCK"] and name in words[4:] and words[4].isdigit():
+                return int(words[4])
+    return None
+
+
+def _command(process: int) -> str:
+    with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as file:
+        return file.read().strip()
 
 
 def _unopened(path: str, reason: str, number: int | None) -> ConnectError:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 from purevirt._typing import TYPE_CHECKING, Protocol
 from purevirt.errors import Closed, Timeout
 
 if TYPE_CHECKING:
     from purevirt.channels.console.terminal import Terminal
 
-__all__ = ["CHANNEL", "Transport", "closed", "sent_at_once", "write_timed_out"]
+__all__ = ["CHANNEL", "Transport", "check_kept", "closed", "next_look", "sent_at_once", "write_timed_out"]
 
 CHANNEL = "console"
+
+_LOOK = 0.5
 
 
 class Transport(Protocol):
@@ -44,6 +48,23 @@ class Transport(Protocol):
 def closed(path: str, *, ended: bool = False) -> Closed:
     why = "has ended: the domain or its console daemon is gone" if ended else "was closed"
     return Closed(f"the console at {path} {why}", operation="console", channel=CHANNEL, path=path)
+
+
+def next_look(deadline: float | None) -> float:
+    """Until when to wait before it is looked again whether the console is still ours."""
+    soon = time.monotonic() + _LOOK
+    return soon if deadline is None else min(deadline, soon)
+
+
+def check_kept(terminal: Terminal) -> None:
+    """Closed: another program has taken it over."""
+    if not terminal.closed and not terminal.kept():
+        raise Closed(
+            f"another program has taken over the console at {terminal.path}",
+            operation="console",
+            channel=CHANNEL,
+            path=terminal.path,
+        )
 
 
 def sent_at_once(terminal: Terminal, data: bytes | memoryview) -> int:

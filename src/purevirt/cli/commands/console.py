@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LOOK = 0.25
 """How often a domain that is to come back is looked for, in seconds."""
+_TURN = 0.5
 _PENDING = 1 << 16
 """How many bytes that the guest has not taken yet are kept; what is typed beyond is dropped."""
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -40,7 +41,7 @@ def _escape(_context: click.Context, _parameter: click.Parameter, text: str) -> 
 @click.command()
 @click.option("--devname", metavar="NAME", help="Another than the first console: console1, serial0.")
 @click.option("--num", type=click.IntRange(0, 9999), metavar="N", help="The same by its number: consoleN.")
-@click.option("--force", is_flag=True, help="Also if another program reads it: each then gets a part.")
+@click.option("--force", is_flag=True, help="Take it from a program that reads it.")
 @click.option("--escape", callback=_escape, default="^]", metavar="KEY", help="What ends it. Default: ^].")
 @click.option("--no-input", is_flag=True, help="Only print: nothing is typed, and no terminal needed.")
 @click.option("--reconnect", is_flag=True, help="When the domain stops, wait until it runs again.")
@@ -98,7 +99,7 @@ def console(
                 stopped = _talk(opened, source, escape)
     finally:
         opened.close()
-    click.echo("", err=source is None)
+        click.echo("", err=source is None)
     if stopped and _lives(found):
         raise errors.Closed(
             f"the console of domain {shown} has ended, and the domain runs: its console daemon was stopped",
@@ -125,7 +126,7 @@ def _talk(opened: purevirt.Console, source: int | None, escape: bytes) -> bool:
     pending = bytearray()
     while True:
         # A guest that is paused takes nothing: its console must not wait for it, or the escape key did nothing.
-        ready, _, _ = select.select(readers, [console] if pending else [], [])
+        ready, _, _ = select.select(readers, [console] if pending else [], [], _TURN)
         ended = False
         if source in ready:
             assert source is not None
@@ -138,7 +139,7 @@ def _talk(opened: purevirt.Console, source: int | None, escape: bytes) -> bool:
             return True
         if ended:
             return False
-        if console in ready:
+        if console in ready or not ready:  # whether it was taken over is seen by reading
             data = opened.read(0)
             if data == b"":
                 return True
