@@ -120,6 +120,25 @@ def test_it_goes_on_with_the_rebooted_domain(host: testing.Host) -> None:
     assert seat.end() == 0
 
 
+def test_it_waits_for_another_console_daemon(host: testing.Host) -> None:
+    again = Seat(host, "web", "--reconnect")
+    again.until(b"up\r\n")
+    host.kill("xenconsoled")
+    again.until(b"the console of domain 'web' has ended: waiting for its daemon")
+    again.seen = b""
+    host.restart("xenconsoled")
+    again.until(b"Connected to domain 'web'")
+    again.type(b"echo back\r")
+    again.until(b"\r\nback\r\n")
+    again.type(b"\x1d")
+    assert again.end() == 0
+    once = Seat(host, "web")
+    once.until(b"Escape character")
+    host.kill("xenconsoled")
+    once.until(b"and the domain runs: its console daemon was stopped")
+    assert once.end() == 5
+
+
 def test_without_a_terminal_it_only_prints(host: testing.Host) -> None:
     command = [sys.executable, "-m", "purevirt", "-c", host.uri, "console", "web"]
     with subprocess.Popen(

@@ -44,7 +44,7 @@ def _escape(_context: click.Context, _parameter: click.Parameter, text: str) -> 
 @click.option("--force", is_flag=True, help="Take it from a program that reads it.")
 @click.option("--escape", callback=_escape, default="^]", metavar="KEY", help="What ends it. Default: ^].")
 @click.option("--no-input", is_flag=True, help="Only print: nothing is typed, and no terminal needed.")
-@click.option("--reconnect", is_flag=True, help="When the domain stops, wait until it runs again.")
+@click.option("--reconnect", is_flag=True, help="When it ends, wait until the domain runs again.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
@@ -89,7 +89,10 @@ def console(
             stopped = _talk(opened, source, escape)
             while stopped and reconnect:
                 opened.close()
-                _say(f"domain '{shown}' has stopped: waiting until it runs again", source)
+                if _lives(found):
+                    _say(f"the console of domain '{shown}' has ended: waiting for its daemon", source)
+                else:
+                    _say(f"domain '{shown}' has stopped: waiting until it runs again", source)
                 again = _again(found, device, force, timeout, source, escape)
                 if again is None:
                     stopped = False
