@@ -120,6 +120,15 @@ def test_it_goes_on_with_the_rebooted_domain(host: testing.Host) -> None:
     assert seat.end() == 0
 
 
+def test_a_reboot_is_an_end_too(host: testing.Host) -> None:
+    seat = Seat(host, "web")
+    seat.until(b"up\r\n")
+    with purevirt.open(host.uri) as connection:
+        connection.lookup_by_name("web").reboot()
+    seat.until(b"domain 'web' has stopped\r\n")
+    assert seat.end() == 0
+
+
 def test_it_waits_for_another_console_daemon(host: testing.Host) -> None:
     again = Seat(host, "web", "--reconnect")
     again.until(b"up\r\n")

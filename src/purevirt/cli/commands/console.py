@@ -78,7 +78,7 @@ def console(
         raise click.UsageError("standard input is no terminal: --no-input copies only what is printed")
     found = session.connection.lookup(domain)
     shown = found.name() or str(found.uuid)
-    opened = found.console(device, force=force, timeout=timeout)
+    opened, domid = found.console(device, force=force, timeout=timeout), found.id()
     key = f"^{chr(escape[0] + 0x40)} (Ctrl + {chr(escape[0] + 0x40)})" if escape[0] < 32 else escape.decode()
     click.echo(f"Connected to domain '{shown}'", err=source is None)
     if source is not None:
@@ -89,7 +89,7 @@ def console(
             stopped = _talk(opened, source, escape)
             while stopped and reconnect:
                 opened.close()
-                if _lives(found):
+                if _lives(found, domid):
                     _say(f"the console of domain '{shown}' has ended: waiting for its daemon", source)
                 else:
                     _say(f"domain '{shown}' has stopped: waiting until it runs again", source)
@@ -97,13 +97,13 @@ def console(
                 if again is None:
                     stopped = False
                     break
-                opened = again
+                opened, domid = again, found.id()
                 _say(f"Connected to domain '{shown}'", source)
                 stopped = _talk(opened, source, escape)
     finally:
         opened.close()
         click.echo("", err=source is None)
-    if stopped and _lives(found):
+    if stopped and _lives(found, domid):
         raise errors.Closed(
             f"the console of domain {shown} has ended, and the domain runs: its console daemon was stopped",
             operation="console",
@@ -165,12 +165,14 @@ def _say(text: str, source: int | None) -> None:
     click.echo(f"\r\n{text}\r" if source is not None else text, err=True)
 
 
-def _lives(found: purevirt.Domain) -> bool:
-    """Whether it still runs: a console also ends when its daemon does."""
+def _lives(found: purevirt.Domain, domid: int | None = None) -> bool:
+    """Whether it runs, and with `domid` whether it is still the same: a console also ends when its daemon does, and
+    after a reboot another domain has the UUID."""
     from purevirt import DomainState
 
     try:
-        return found.state()[0] in (DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED)
+        lives = found.state()[0] in (DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED)
+        return lives and (domid is None or found.id() == domid)
     except (errors.NoSuchDomain, errors.DomainAmbiguous):
         return False  # or the one before it is still on its way out
 
