@@ -8,7 +8,7 @@ Who takes a console over by force ends an `xenconsole` that has it, by SIGTERM, 
 removes the lock's file and makes its own: the other, if it is one of us, finds its file gone to another (`kept`) and
 ends. Whatever heeds no lock goes on reading, and gets a part.
 
-Source: the system calls of xenconsole of Xen 4.17.
+Source: what Debian's xenconsole of Xen 4.17 calls (flock, fstat, stat).
 """
 
 from __future__ import annotations
