@@ -76,6 +76,7 @@ class Observer:
         self._looking = asyncio.Lock()
         self._touched: set[bytes] = set()
         self._owed = False  # a look left something out
+        self._again: bool | None = None  # whether to look at what was owed once more; None: nobody does
         self._owed_to_listener = False  # a look has failed, for what a watch told
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
@@ -159,11 +160,22 @@ class Observer:
         self._touched.add(handle)
         if self._owed and self._known is not None:
             self._owed = False
-            self._spawn(self._look_again(), "xend: looking again")
+            if self._again is None:
+                self._spawn(self._look_again(), "xend: looking again")
+            self._again = True
 
     async def _look_again(self) -> None:
-        with contextlib.suppress(XenError):
-            await self.look(EventSource.STORE)
+        """The first at once; those that are owed meanwhile are one look, after the rest that a watch's look has too."""
+        clock = asyncio.get_running_loop().time
+        try:
+            while self._again:
+                self._again = False
+                begun = clock()
+                with contextlib.suppress(XenError):
+                    await self.look(EventSource.STORE)
+                await self._rest(min(REST * (clock() - begun), self._poll))
+        finally:
+            self._again = None
 
     def did(self, kind: EventKind, info: DomainInfo, name: str | None) -> None:
         """What xend has done, and has told the journal."""

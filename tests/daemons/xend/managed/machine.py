@@ -88,3 +88,7 @@ def by(role: Any) -> Any:
 
 def there(path: str) -> bool:
     return os.path.exists(path)
+
+
+def make_directory(path: str) -> None:
+    os.makedirs(path, exist_ok=True)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from purevirt import testing
-from purevirt.errors import ConfigError, InvalidConfig, OperationError, WrongState
-from purevirt.model import DomainState, EventKind, JobKind, JobState, ShutdownMode
-from tests.daemons.xend.managed.machine import WEB, Daemon, daemon, there
+from purevirt.errors import ConfigError, Denied, InvalidConfig, OperationError, WrongState
+from purevirt.model import DomainState, EventKind, JobKind, JobState, Role, ShutdownMode
+from tests.daemons.xend.managed.machine import WEB, Daemon, by, daemon, make_directory, there
 
 
 @pytest.fixture
@@ -205,6 +205,26 @@ def test_a_state_is_saved_and_restored(host: testing.Host) -> None:
         await xend.call("reboot", "web")  # it is answered for as before
         await xend.until_event(EventKind.STARTED, "web", times=3)
 
+    on(host, work)
+
+
+def test_what_is_in_a_saved_state_is_admitted_like_what_a_caller_brings(host: testing.Host) -> None:
+    """Whoever may write where operators' files are could have made one that runs his script as root."""
+    path = "/var/lib/xen/images/web.save"
+
+    async def work(xend: Daemon) -> None:
+        await xend.done("create", text=WEB)
+        await xend.done("save", "web", path=path)
+        with pytest.raises(
+            Denied, match=r"restore: .*'/boot/vmlinuz', which is not below .* takes the role admin"
+        ):
+            await xend.call("restore", path=path, by=by(Role.OPERATOR))
+        with pytest.raises(Denied, match=r"restore: .* takes the role admin"):
+            await xend.call("restore", path=path, text=WEB, by=by(Role.OPERATOR))
+        await xend.call("define", text=WEB)  # an admin has said that it may be so
+        await xend.done("restore", path=path, by=by(Role.OPERATOR))
+
+    make_directory(f"{host.root}/var/lib/xen/images")
     on(host, work)
 
 

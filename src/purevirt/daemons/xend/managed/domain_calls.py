@@ -78,12 +78,12 @@ async def restore(work: Work) -> Job:
     changed = values["text"] is not None
     if changed:
         described = descriptions.read(values["text"], values["format"], "restore")
-        await descriptions.admit(
-            described, saved.description, work.caller.role, manager.link.root, work.roots, "restore"
-        )
     else:
         described = descriptions.read(conversion.format(saved.description, "xml").text(), "xml", "restore")
     known = manager.catalogue.get(described.handle)
+    # A file may be anybody's: what is described in it counts no more than what its caller brings.
+    previous = None if known is None else (await manager.defined(known.handle))[0].description
+    await descriptions.admit(described, previous, work.caller.role, manager.link.root, work.roots, "restore")
     if known is not None and known.name != described.name:
         raise DomainExists(
             f"restore: the UUID {known.uuid} is that of domain {known.name}",

@@ -115,7 +115,8 @@ class Keeper:
         manager = self._manager
         chosen = Action(row.action)
         if chosen in _COREDUMPS:
-            path = f"{manager.state}/dump/{row.name}-{_stamp(manager.clock())}.core"
+            name = row.name.replace("/", "_")  # one that was adopted may have any
+            path = f"{manager.state}/dump/{name}-{_stamp(manager.clock())}.core"
             try:
                 manager.prepare(path)
                 report = step.report if step is not None else _nobody
