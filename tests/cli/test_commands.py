@@ -277,9 +277,16 @@ def test_without_a_command_the_help_is_shown_as_an_error(
 def test_interrupting_a_watch_is_quiet_and_says_130(host: testing.Host) -> None:
     command = [sys.executable, "-m", "purevirt", "-c", host.uri, "store", "watch", "/tool"]
     environment = {"PYTHONPATH": str(Path(testing.__file__).resolve().parents[1]), "PATH": "/usr/bin:/bin"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as watching:
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background job would ignore it
+    try:
+        watching = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with watching:
         assert watching.stdout is not None
         assert watching.stderr is not None
         assert watching.stdout.readline() == "/tool\n"
