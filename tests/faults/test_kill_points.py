@@ -1,6 +1,6 @@
 """The daemon dies in the middle of what it does, and the next life finds everything done or undone.
 
-Here at some points of each deed; at all of them, some four hundred, with `python -m tests.faults.points`.
+Here at some points of each deed; at all of them, some 350, with `python -m tests.faults.points`.
 """
 
 from __future__ import annotations
