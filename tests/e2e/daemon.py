@@ -72,10 +72,12 @@ def wait_until(dom0: lab.Host, condition: str, timeout: float = 120) -> None:
 def store_paths(dom0: lab.Host) -> set[str]:
     """Every path in the store that has to do with a domain.
 
-    Not the directories for all of them, which stay when the last domain has gone, after `xl destroy` as well.
+    Not the directories for all of them, which stay when the last domain has gone, after `xl destroy` as well; nor
+    Domain 0's memory, which the first `xl create` after boot writes down.
     """
     lines = dom0.run(["xenstore-ls", "-f"]).stdout.splitlines()
     paths = {line.partition(" = ")[0] for line in lines}
     backends = "/local/domain/0/backend"
     shared = {"/libxl", "/vm", backends, *(f"{backends}/{kind}" for kind in ("vbd", "vif", "console"))}
-    return {path for path in paths - shared if not path.startswith("/tool")}
+    own = ("/tool", "/local/domain/0/memory")
+    return {path for path in paths - shared if not path.startswith(own)}
