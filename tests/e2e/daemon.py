@@ -69,6 +69,11 @@ def wait_until(dom0: lab.Host, condition: str, timeout: float = 120) -> None:
     dom0.shell('until eval "$1" >/dev/null 2>&1; do sleep 0.2; done', condition, timeout=timeout)
 
 
+def waiting(dom0: lab.Host) -> set[str]:
+    """The processes of `xl create` that wait for their guests' ends: other tests' as well."""
+    return set(dom0.shell("pgrep -af '[x]l create' || true").stdout.splitlines())
+
+
 def store_paths(dom0: lab.Host) -> set[str]:
     """Every path in the store that has to do with a domain.
 

@@ -14,7 +14,7 @@ import pytest
 import lab
 from lab.guests import KERNEL, RAMDISK
 
-from .daemon import store_paths, wait_until
+from .daemon import store_paths, wait_until, waiting
 
 pytestmark = pytest.mark.usefixtures("xend")
 
@@ -101,7 +101,7 @@ def definition(dom0: lab.Host) -> Iterator[str]:
 @pytest.mark.timeout(900)
 def test_the_whole_life_of_a_domain(dom0: lab.Host, definition: str) -> None:
     before = store_paths(dom0)
-    waiters = dom0.shell("pgrep -af '[x]l create' || true").stdout
+    waiters = waiting(dom0)
     last = max((job["id"] for job in jobs(dom0)), default=0)
     heard = len(dom0.python(["-c", EVENTS, UUID]).stdout.split())
     dom0.purevirt(["define", definition])
@@ -111,7 +111,7 @@ def test_the_whole_life_of_a_domain(dom0: lab.Host, definition: str) -> None:
     dom0.purevirt(["start", NAME], timeout=120)
     first = dom0.domid(NAME)
     assert state(dom0) in ("running", "idle")
-    assert dom0.shell("pgrep -af '[x]l create' || true").stdout == waiters
+    assert waiting(dom0) <= waiters
     wait_up(dom0, 1)  # it is seen booting on its console
     assert "GUEST-PING" in dom0.run(["cat", LOG]).stdout
 

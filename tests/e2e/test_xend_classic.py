@@ -14,7 +14,7 @@ import lab
 from lab.guests import KERNEL, MINI_KERNEL, RAMDISK
 from purevirt.wire import sxp
 
-from .daemon import SOCKET, store_paths, xl_row
+from .daemon import SOCKET, store_paths, waiting, xl_row
 
 pytestmark = pytest.mark.usefixtures("xend")
 
@@ -79,7 +79,7 @@ def form(op: str, **arguments: object) -> str:
 
 def test_an_old_client_creates_a_guest_paused_and_has_it_go_on(dom0: lab.Host) -> None:
     before = store_paths(dom0)
-    waiting = dom0.shell("pgrep -af '[x]l create' || true").stdout  # for guests of other tests
+    waiters = waiting(dom0)
     try:
         ((status, reason, text),) = ask(dom0, ("POST", "/xend/domain", form("create", config=MINI)))
         assert (status, reason) == (201, "created"), text
@@ -95,7 +95,7 @@ def test_an_old_client_creates_a_guest_paused_and_has_it_go_on(dom0: lab.Host) -
         )
         assert (again[0], again[1], unpaused[0]) == (500, "Request failed: create", 200)
         assert "p" not in xl_row(dom0, "classic-made")[3]
-        assert dom0.shell("pgrep -af '[x]l create' || true").stdout == waiting
+        assert waiting(dom0) <= waiters
         ((status, _, text),) = ask(dom0, ("POST", target, form("destroy")))
         assert status == 202, text
         assert store_paths(dom0) == before
