@@ -19,7 +19,7 @@ from purevirt.model.description.secrets import without_secrets
 __all__ = ["LONGEST_WAIT", "READS"]
 
 LONGEST_WAIT = 300.0
-"""How long a `journal` call may wait for news, in seconds."""
+"""How long a call that waits for news (`journal`, `job`) may wait, in seconds."""
 
 
 def _driver(method: str, /, **arguments: Argument) -> Operation:

@@ -78,13 +78,13 @@ class Supervised(NamedTuple):
     domid: int | None
     boot: str
     phase: str
-    action: str | None
-    reason: str | None
-    due: float | None
-    restarts: int
-    started: float | None
-    format: str
-    text: str
+    action: str | None = None
+    reason: str | None = None
+    due: float | None = None
+    restarts: int = 0
+    started: float | None = None
+    format: str = ""
+    text: str = ""
 
 
 # --- definitions

@@ -44,21 +44,8 @@ async def adopt(manager: Manager, ref: DomainRef) -> None:
         if not manager.link.root:
             for pid in await asyncio.to_thread(others.waiters, name):
                 await others.end_waiter(pid)
-        row = Supervised(
-            info.handle,
-            name,
-            info.domid,
-            manager.boot,
-            "running",
-            None,
-            None,
-            None,
-            0,
-            manager.clock(),
-            "xml",
-            text,
-        )
-        await manager.supervised.put(row)
+        row = Supervised(info.handle, name, info.domid, manager.boot, "running", format="xml", text=text)
+        await manager.supervised.put(row._replace(started=manager.clock()))
 
 
 async def adopt_elsewhere(where: Migration, name: str) -> str | None:

@@ -20,23 +20,43 @@ from purevirt.daemons.xend.managed.manager import Manager, row_of
 from purevirt.daemons.xend.toolstack.builder import Report
 from purevirt.errors import NoSuchDomain, XenError
 from purevirt.model import DomainInfo, EventKind
+from purevirt.model.description import DomainDescription
 
-__all__ = ["create", "let_run", "make", "restore", "start"]
+__all__ = ["anew", "create", "let_run", "make", "restore", "start"]
 
 PAUSED = "paused"
 """A row's action: it is not let run when it has been made."""
 
 
+Build = Callable[[Report], Awaitable[int]]
+"""Has a domain made, complete and paused; its id."""
+
+
+def anew(manager: Manager, described: Described) -> Build:
+    """Make it of a description, which this host can make."""
+
+    async def build(report: Report) -> int:
+        report("checking", 0.0)
+        await manager.builder.check(described.description)
+        return await manager.builder.create(described.description, report)
+
+    return build
+
+
+def from_state(manager: Manager, path: str, description: DomainDescription | None) -> Build:
+    """Make it of a saved state, with the description in there (None) or another."""
+
+    async def build(report: Report) -> int:
+        return await manager.builder.restore(path, description, report)
+
+    return build
+
+
 async def create(manager: Manager, step: Step, described: Described, paused: bool) -> None:
     """The work of a job: make a domain of a description."""
     async with manager.hold(described.handle):
-
-        async def build(report: Report) -> int:
-            report("checking", 0.0)
-            await manager.builder.check(described.description)
-            return await manager.builder.create(described.description, report)
-
-        await make(manager, step, row_of(described, manager.boot), build, paused, "booted")
+        row = row_of(described, manager.boot)
+        await make(manager, step, row, anew(manager, described), paused, "booted")
 
 
 async def start(manager: Manager, step: Step, handle: bytes, paused: bool, force_boot: bool) -> None:
@@ -48,15 +68,12 @@ async def start(manager: Manager, step: Step, handle: bytes, paused: bool, force
             remove(saved)
             saved = None
 
-        async def build(report: Report) -> int:
-            if saved is not None:
-                return await manager.builder.restore(saved, None, report)
-            report("checking", 0.0)
-            await manager.builder.check(described.description)
-            return await manager.builder.create(described.description, report)
-
         row = row_of(described, manager.boot)
-        await make(manager, step, row, build, paused, "booted" if saved is None else "restored", saved)
+        if saved is None:
+            await make(manager, step, row, anew(manager, described), paused, "booted")
+        else:
+            again = from_state(manager, saved, None)
+            await make(manager, step, row, again, paused, "restored", saved)
 
 
 async def restore(
@@ -64,19 +81,16 @@ async def restore(
 ) -> None:
     """The work of a job: make a domain of a saved state. `changed`: with another description than the one in it."""
     async with manager.hold(described.handle):
-
-        async def build(report: Report) -> int:
-            chosen = described.description if changed else None
-            return await manager.builder.restore(path, chosen, report)
-
-        await make(manager, step, row_of(described, manager.boot), build, paused, "restored")
+        row = row_of(described, manager.boot)
+        build = from_state(manager, path, described.description if changed else None)
+        await make(manager, step, row, build, paused, "restored")
 
 
 async def make(
     manager: Manager,
     step: Step,
     row: Supervised,
-    build: Callable[[Report], Awaitable[int]],
+    build: Build,
     paused: bool,
     how: str,
     saved: str | None = None,

@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from uuid import uuid4
 
 from purevirt.daemons.xend.config_store import Supervised
-from purevirt.daemons.xend.managed.building import make
+from purevirt.daemons.xend.managed.building import anew, make
 from purevirt.daemons.xend.managed.finishing import to_its_end, uncut
 from purevirt.daemons.xend.managed.jobs import Step
 from purevirt.daemons.xend.managed.manager import Manager, parsed
 from purevirt.daemons.xend.managed.policies import action, next_restart
-from purevirt.daemons.xend.toolstack.builder import Dump, Report
+from purevirt.daemons.xend.toolstack.builder import Dump
 from purevirt.errors import WrongState, XenError
 from purevirt.model import DomainInfo, DomainRef, EventKind, JobKind, StateReason
 from purevirt.model.description import Action
@@ -198,14 +198,8 @@ class Keeper:
         async with manager.hold(handle):
             row = self._row(handle)
             described = await manager.described(row)
-
-            async def build(report: Report) -> int:
-                report("checking", 0.0)
-                await manager.builder.check(described.description)
-                return await manager.builder.create(described.description, report)
-
             again = row._replace(name=described.name, format=described.format, text=described.text)
-            await make(manager, step, again, build, False, "booted")
+            await make(manager, step, again, anew(manager, described), False, "booted")
 
     def _row(self, handle: bytes) -> Supervised:
         row = self._manager.supervised.get(handle)

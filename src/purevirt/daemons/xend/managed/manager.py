@@ -241,23 +241,11 @@ def parsed(text: str, format_: str) -> DomainDescription:
 
 def nobodys(info: DomainInfo, boot: str) -> Supervised:
     """A row for a domain that nobody answers for, while something is done to it."""
-    name = info.name or str(info.domid)
-    return Supervised(info.handle, name, info.domid, boot, "running", None, None, None, 0, None, "", "")
+    return Supervised(info.handle, info.name or str(info.domid), info.domid, boot, "running")
 
 
 def row_of(described: Described, boot: str) -> Supervised:
     """The row of a domain that is going to be made."""
     return Supervised(
-        described.handle,
-        described.name,
-        None,
-        boot,
-        "building",
-        None,
-        None,
-        None,
-        0,
-        None,
-        described.format,
-        described.text,
+        described.handle, described.name, None, boot, "building", format=described.format, text=described.text
     )

@@ -11,13 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from purevirt.daemons.xend import arguments as args
 from purevirt.daemons.xend.arguments import Argument
 from purevirt.daemons.xend.managed import definition_calls, domain_calls
+from purevirt.daemons.xend.reads import LONGEST_WAIT
 from purevirt.daemons.xend.work import Operation, Work
 from purevirt.model import Job, Role
 
 __all__ = ["MANAGED"]
-
-LONGEST_WAIT = 300.0
-"""How long a `job` call may wait for news, in seconds."""
 
 
 async def _jobs(work: Work) -> list[Job]:

@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Iterator
 
 from purevirt.daemons.xend.config_store import Supervised, rows
 from purevirt.daemons.xend.managed import building, leaving, remains
@@ -206,7 +207,7 @@ def _has_run(info: DomainInfo) -> bool:
 
 
 @contextlib.contextmanager
-def _told(what: str):  # type: ignore[no-untyped-def]
+def _told(what: str) -> Iterator[None]:
     try:
         yield
     except XenError as error:
